@@ -1,0 +1,204 @@
+//! The engine's numbers: what each one means, and what it costs.
+
+use std::time::Duration;
+
+const fn ms(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+/// Everything that can be tuned. Start from [`Config::lan`], [`Config::wan`] or
+/// [`Config::local`] and change single values: `Config { probe_interval: …, ..Config::lan() }`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// Time between two probes by one node. Shorter detects faster and costs messages in
+    /// proportion. Default 1 s.
+    pub probe_interval: Duration,
+    /// The least time that a direct probe waits for its answer. Below the pauses that healthy
+    /// hosts make, slow nodes start to flap. Default 200 ms.
+    pub probe_timeout_min: Duration,
+    /// The most time that a direct probe waits, however slow the target has been. Default 500 ms.
+    pub probe_timeout_max: Duration,
+    /// How many helpers are asked to probe a target that did not answer. Default 3.
+    pub indirect_probes: usize,
+    /// Whom to probe. Default: the members that this node observes on the rings.
+    pub probe_targets: ProbeTargets,
+    /// Every so many probes one goes to a random member, so that no divergence of views stays
+    /// unseen. A cold connection costs thirty probes on a warm one. Default 120.
+    pub random_probe_every: u32,
+    /// The worst local health. Higher is more forgiving towards others while this node is ill, but
+    /// slows a minority side so much that its suspicions outlive a heal. Default 3.
+    pub awareness_max: u32,
+    /// The least time between suspicion and verdict, reached with enough accusers. Default 3 s.
+    pub suspicion_min: Duration,
+    /// The time between suspicion and verdict with one accuser. Default 12 s.
+    pub suspicion_max: Duration,
+    /// How many members must accuse before others believe a verdict unexamined. Default 3.
+    pub verdict_quorum: u8,
+    /// After how long a member's flaps count for half. Default 60 s.
+    pub flap_half_life: Duration,
+    /// A node that has heard nobody for this long does not judge: the fault may be its own.
+    /// Default 1.5 s.
+    pub silence_min: Duration,
+    /// After this long in silence it judges after all: it may be the last one. Default 60 s.
+    pub silence_max: Duration,
+    /// A wake-up this late is a stall of this node's own, and shifts its verdicts. Default 50 ms.
+    pub stall_min: Duration,
+
+    /// How many ring successors get news at once. Default 4 (one more above 10 % loss).
+    pub fanout: usize,
+    /// How long news wait for company, at rest. Grows under load up to
+    /// [`Config::gossip_interval`]. Default 3 ms.
+    pub coalesce_min: Duration,
+    /// Time between repetitions of news to random ring neighbours. Default 200 ms.
+    pub gossip_interval: Duration,
+    /// How often a rumor is sent at most, the first flush apart. Default 3.
+    pub retransmits_max: u8,
+    /// The size of a datagram's payload in bytes. Default 1100: below what every path carries.
+    pub datagram_bytes_max: usize,
+
+    /// Time between seeing a difference and comparing, drawn at random. Default 50..250 ms.
+    pub reconcile_delay: (Duration, Duration),
+    /// The longest time that changes of one's own put a comparison off. Default 5 s.
+    pub reconcile_delay_max: Duration,
+    /// The least time between two comparisons that one node begins. Default 1 s.
+    pub reconcile_interval: Duration,
+    /// How many members are examined at once because others hold them as failed. Default 32.
+    pub challenges_max: usize,
+
+    /// Whether to contact failed members and addresses of the past. Default yes.
+    pub autoheal: bool,
+    /// Mean time between such contacts. Default 5 s.
+    pub heal_interval: Duration,
+    /// For how long news also go straight to a member that just came back. Default 3 s.
+    pub bridge: Duration,
+    /// After how long a failed or left member is forgotten. Default 5 min; `None` keeps it.
+    pub autoclean: Option<Duration>,
+    /// When this node's side of a partition counts as having quorum. Default: a majority.
+    pub quorum: QuorumRule,
+    /// Members that fall silent within this time of each other look like a cut. Default 6 s.
+    pub cut_window: Duration,
+
+    /// The longest time that a join takes. Default 10 s.
+    pub join_timeout: Duration,
+    /// How long a granted admission stays open. Default 10 s.
+    pub grant_lapse: Duration,
+    /// How many members a join's answer names. Default 64.
+    pub join_members_max: usize,
+    /// How long a leaver waits for its goodbyes to be heard. Default 1 s.
+    pub leave_linger: Duration,
+
+    /// The most members that are held; more are refused. Default 131,072.
+    pub members_max: usize,
+    /// The most removals that are remembered; the oldest go first. Default 65,536.
+    pub tombstones_max: usize,
+    /// The most addresses of the past that are remembered. Default 4096.
+    pub address_book_max: usize,
+    /// The most rumors that wait to be sent. Beyond it the least urgent, oldest are dropped:
+    /// reconciliation carries what they said. Default 16,384.
+    pub rumors_max: usize,
+    /// The most probes that are carried out for others at a time. Default 256.
+    pub relays_max: usize,
+}
+
+/// Whom a node probes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProbeTargets {
+    /// The members that this node observes: eight ring predecessors, on warm connections.
+    Observed,
+    /// Everyone in turn, as SWIM does.
+    All,
+}
+
+/// When a side has quorum.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum QuorumRule {
+    /// More than half of all members, the failed included.
+    Majority,
+    /// At least so many members.
+    Static(u32),
+    /// Always.
+    None,
+}
+
+impl Config {
+    /// For a data centre: round trips of up to some milliseconds.
+    pub const fn lan() -> Self {
+        Self {
+            probe_interval: ms(1000),
+            probe_timeout_min: ms(200),
+            probe_timeout_max: ms(500),
+            indirect_probes: 3,
+            probe_targets: ProbeTargets::Observed,
+            random_probe_every: 120,
+            awareness_max: 3,
+            suspicion_min: ms(3000),
+            suspicion_max: ms(12_000),
+            verdict_quorum: 3,
+            flap_half_life: ms(60_000),
+            silence_min: ms(1500),
+            silence_max: ms(60_000),
+            stall_min: ms(50),
+            fanout: 4,
+            coalesce_min: ms(3),
+            gossip_interval: ms(200),
+            retransmits_max: 3,
+            datagram_bytes_max: 1100,
+            reconcile_delay: (ms(50), ms(250)),
+            reconcile_delay_max: ms(5000),
+            reconcile_interval: ms(1000),
+            challenges_max: 32,
+            autoheal: true,
+            heal_interval: ms(5000),
+            bridge: ms(3000),
+            autoclean: Some(ms(300_000)),
+            quorum: QuorumRule::Majority,
+            cut_window: ms(6000),
+            join_timeout: ms(10_000),
+            grant_lapse: ms(10_000),
+            join_members_max: 64,
+            leave_linger: ms(1000),
+            members_max: 131_072,
+            tombstones_max: 65_536,
+            address_book_max: 4096,
+            rumors_max: 16_384,
+            relays_max: 256,
+        }
+    }
+
+    /// For nodes across regions: round trips of up to some hundred milliseconds.
+    pub const fn wan() -> Self {
+        Self {
+            probe_interval: ms(2000),
+            probe_timeout_min: ms(500),
+            probe_timeout_max: ms(2000),
+            suspicion_min: ms(8000),
+            suspicion_max: ms(32_000),
+            silence_min: ms(4000),
+            coalesce_min: ms(10),
+            gossip_interval: ms(500),
+            reconcile_delay: (ms(200), ms(1000)),
+            cut_window: ms(16_000),
+            ..Self::lan()
+        }
+    }
+
+    /// For nodes on one machine.
+    pub const fn local() -> Self {
+        Self {
+            probe_timeout_min: ms(100),
+            probe_timeout_max: ms(300),
+            suspicion_min: ms(2000),
+            suspicion_max: ms(8000),
+            coalesce_min: ms(1),
+            gossip_interval: ms(100),
+            cut_window: ms(4000),
+            ..Self::lan()
+        }
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self::lan()
+    }
+}

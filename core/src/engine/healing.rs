@@ -1,0 +1,226 @@
+//! Healing: contacting the lost, returning after a restart, watching partitions, forgetting.
+
+use std::time::Duration;
+
+use super::Engine;
+use crate::member::{Standing, State};
+use crate::message::{Contact, Intent, Message, Ping, Rumor};
+use crate::name::NodeId;
+use crate::output::{Class, Event, MemberEvent, Partition, Target};
+use crate::partition::{self, Verdict};
+use crate::probe::Purpose;
+use crate::time::Instant;
+use crate::timers::Timer;
+
+/// Every so many contacts one goes to the address book instead of a failed member.
+const BOOK_TURN: u32 = 4;
+/// How many members of the past a returning node asks at once.
+const RETURN_CONTACTS: usize = 3;
+/// The pauses between its attempts grow from this …
+const RETURN_PAUSE_MIN: Duration = Duration::from_millis(500);
+/// … to this.
+const RETURN_PAUSE_MAX: Duration = Duration::from_secs(5);
+/// The most peers that news go to for having come back just now.
+const BRIDGES_MAX: usize = 64;
+
+impl Engine {
+    // ---- contacting the lost ----
+
+    pub(super) fn set_heal_turn(&mut self, now: Instant) {
+        let pause = self.config.heal_interval.mul_f64(0.5 + self.rng.f64());
+        self.timers.set(Timer::Heal, now + pause);
+    }
+
+    pub(super) fn on_heal_turn(&mut self, now: Instant) {
+        self.set_heal_turn(now);
+        if !self.config.autoheal || self.is_departing() {
+            return;
+        }
+        self.heal_turns = self.heal_turns.wrapping_add(1);
+        let failed = self.random_failed();
+        let book_turn = self.heal_turns.is_multiple_of(BOOK_TURN) || failed.is_none();
+        let from_book = if book_turn {
+            self.roster.random_acquaintance(&mut self.rng)
+        } else {
+            None
+        };
+        let from_book = from_book.map(|entry| {
+            let contact = Contact {
+                name: entry.name.clone(),
+                address: entry.address,
+            };
+            (contact, entry.standing)
+        });
+        if let Some((contact, standing)) = from_book.or(failed) {
+            self.call(now, contact, standing);
+        }
+    }
+
+    fn random_failed(&mut self) -> Option<(Contact, Standing)> {
+        let failed = self
+            .roster
+            .absent()
+            .filter(|(_, member)| member.standing.state == State::Failed);
+        let failed: Vec<_> = failed.map(|(id, member)| (id, member.standing)).collect();
+        let &(id, standing) = failed.get(self.rng.usize(..failed.len().max(1)))?;
+        Some((self.contact(id)?, standing))
+    }
+
+    /// Calls somebody who is lost. The accusation in the call makes it refute at once.
+    fn call(&mut self, now: Instant, contact: Contact, standing: Standing) {
+        let seq = self.questions.ask(contact.id(), Purpose::Contact, now);
+        let suspect = (!standing.is_present()).then_some(standing.life);
+        self.transmit(
+            contact,
+            Class::Datagram,
+            vec![Message::Ping(Ping { seq, suspect })],
+        );
+    }
+
+    /// News also go straight to this member for a while: it just came back, and there may be a
+    /// whole side behind it.
+    pub(super) fn bridge(&mut self, now: Instant, id: NodeId) {
+        if self.bridges.len() < BRIDGES_MAX || self.bridges.contains_key(&id) {
+            self.bridges.insert(id, now + self.config.bridge);
+        }
+    }
+
+    /// A member says that it is in another cluster: in this one it is not any more.
+    pub(super) fn on_wrong_cluster(&mut self, now: Instant, from: &Contact) {
+        let id = from.id();
+        if self.on_target_moved(now, id) {
+            return;
+        }
+        self.roster.strike(id);
+        if let Some(life) = self.roster.member(id).map(|member| member.standing.life) {
+            self.accept(now, &Rumor::Left { id, life }, Some(id), true);
+        }
+    }
+
+    // ---- returning after a restart ----
+
+    pub(super) fn on_return_turn(&mut self, now: Instant) {
+        if self.roster.present() > 1 || self.is_departing() {
+            self.returning = Duration::ZERO;
+            return;
+        }
+        let mut contacts: Vec<Contact> = Vec::new();
+        for _ in 0..RETURN_CONTACTS {
+            let Some(entry) = self.roster.random_acquaintance(&mut self.rng) else {
+                break;
+            };
+            let contact = Contact {
+                name: entry.name.clone(),
+                address: entry.address,
+            };
+            if !contacts.contains(&contact) {
+                contacts.push(contact);
+            }
+        }
+        if contacts.is_empty() {
+            return;
+        }
+        for contact in contacts {
+            self.request_join(now, Target::Node(contact), Intent::Return);
+        }
+        self.returning = (self.returning * 2).clamp(RETURN_PAUSE_MIN, RETURN_PAUSE_MAX);
+        self.timers.set(
+            Timer::Return,
+            now + self.returning.mul_f64(0.5 + self.rng.f64()),
+        );
+    }
+
+    // ---- watching ----
+
+    pub(super) fn assess_partition(&mut self, now: Instant) {
+        if self.is_departing() {
+            return;
+        }
+        let others = (self.roster.present() + self.roster.failed()).saturating_sub(1);
+        let verdict = self
+            .watch
+            .assess(&self.config, self.awareness.silence(now), others, now);
+        self.update_quorum();
+        match verdict {
+            Verdict::Same => self.describe_partition(),
+            Verdict::Detected => {
+                self.describe_partition();
+                let partition = self.partition.clone();
+                partition
+                    .into_iter()
+                    .for_each(|partition| self.event(Event::PartitionDetected(partition)));
+            }
+            Verdict::Healed { lasted, sides } => {
+                self.describe_partition();
+                self.event(Event::PartitionHealed { sides, lasted });
+            }
+            Verdict::Over => self.describe_partition(),
+        }
+    }
+
+    fn describe_partition(&mut self) {
+        let described = self.watch.standing().map(|open| {
+            let name = |id: &NodeId| Some(self.roster.member(*id)?.profile.name.clone());
+            let mut unreachable: Vec<_> = open.unreachable.iter().filter_map(name).collect();
+            unreachable.sort_unstable();
+            let all = self.roster.present() + self.roster.failed();
+            let share = unreachable.len() as f64 / all.max(1) as f64;
+            Partition {
+                kind: open.kind,
+                unreachable,
+                share,
+                quorum: self.quorum,
+                since: open.since,
+            }
+        });
+        if self.partition != described {
+            self.partition = described;
+            self.changed.insert(self.me);
+        }
+    }
+
+    pub(super) fn update_quorum(&mut self) {
+        if self.is_departing() {
+            return;
+        }
+        let (present, failed) = (self.roster.present(), self.roster.failed());
+        let quorum = partition::has_quorum(
+            self.config.quorum,
+            present,
+            failed,
+            self.watch.is_isolated(),
+        );
+        if quorum != self.quorum {
+            self.quorum = quorum;
+            self.changed.insert(self.me);
+            self.event(if quorum {
+                Event::QuorumGained
+            } else {
+                Event::QuorumLost
+            });
+        }
+    }
+
+    // ---- forgetting ----
+
+    /// Forgets those whose time is over. Only with quorum: a minority that forgot the rest would
+    /// become its own majority.
+    pub(super) fn forget_the_dead(&mut self, now: Instant) {
+        if !self.quorum {
+            return;
+        }
+        for id in self.roster.forgettable(&self.config, now) {
+            let Some(member) = self.roster.forget(id) else {
+                continue;
+            };
+            self.watch.on_gone(id);
+            self.changed.insert(id);
+            let event = MemberEvent {
+                name: member.profile.name.clone(),
+                life: member.standing.life,
+            };
+            self.event(Event::MemberForgotten(event));
+        }
+        self.update_quorum();
+    }
+}

@@ -1,0 +1,504 @@
+//! Spreading: accepting facts, passing them on, and comparing with those who differ.
+
+use std::time::Duration;
+
+use super::Engine;
+use super::joining::Phase;
+use crate::codec::{HEADER_BYTES, message_bytes};
+use crate::member::{Admission, Fingerprint, Life, Profile, Standing, State};
+use crate::message::{Compare, Contact, Failed, Message, Rumor, Summaries};
+use crate::name::NodeId;
+use crate::output::{Class, Event, MemberEvent, Signal};
+use crate::reconcile;
+use crate::roster::{Change, Transition};
+use crate::time::Instant;
+use crate::timers::Timer;
+
+/// The most rumors of one flush: some twenty datagrams to each successor. More go with the next.
+const FLUSH_RUMORS_MAX: usize = 256;
+/// How many random neighbours a slow tick repeats news to.
+const GOSSIP_PEERS: usize = 2;
+/// The most records of one packet: with profiles of ordinary size, 200 KB.
+const RECORDS_PER_PACKET: usize = 2000;
+/// How long a comparison waits for news that were not sent yet.
+const FRESH_PATIENCE: Duration = Duration::from_millis(50);
+
+impl Engine {
+    // ---- accepting ----
+
+    pub(super) fn on_rumor(&mut self, now: Instant, from: &Contact, rumor: &Rumor) {
+        if rumor.id() == self.me {
+            self.on_rumor_about_me(now, from, rumor);
+            return;
+        }
+        match rumor {
+            Rumor::Failed(failed) => self.on_verdict(now, from.id(), failed),
+            rumor => {
+                self.accept(now, rumor, Some(from.id()), true);
+            }
+        }
+    }
+
+    /// Somebody's verdict: believed with a quorum of accusers, an accusation otherwise.
+    fn on_verdict(&mut self, now: Instant, from: NodeId, failed: &Failed) {
+        let Some(member) = self.roster.member(failed.id) else {
+            self.stats.stale_rumors += 1;
+            return;
+        };
+        if Standing::failed(failed.life) <= member.standing {
+            self.stats.stale_rumors += 1;
+        } else if self.is_disbelieved(failed.by) {
+            self.stats.unbelieved += 1;
+        } else if member.is_present() && failed.accusers < self.verdict_quorum() {
+            self.on_accusation(now, failed.id, failed.life, failed.by);
+        } else {
+            self.accept(now, &Rumor::Failed(failed.clone()), Some(from), true);
+        }
+    }
+
+    fn verdict_quorum(&self) -> u8 {
+        let others = u8::try_from(self.roster.present().saturating_sub(2)).unwrap_or(u8::MAX);
+        self.config.verdict_quorum.min(others)
+    }
+
+    fn on_rumor_about_me(&mut self, now: Instant, from: &Contact, rumor: &Rumor) {
+        match rumor {
+            Rumor::Removed { admission, .. } => self.on_removed(now, from, *admission),
+            Rumor::Alive(profile) => self.on_namesake(now, profile),
+            Rumor::Absent { profile, .. } if profile.instance != self.profile.instance => {
+                self.on_namesake(now, profile);
+            }
+            _ if self.is_departing() => {}
+            _ if rumor.standing() > Standing::alive(self.profile.life) => {
+                self.refute(now, rumor.standing().life);
+                self.bridge(now, from.id());
+                self.transmit(
+                    from.clone(),
+                    Class::Datagram,
+                    vec![Message::Rumor(Rumor::Alive(self.profile.clone()))],
+                );
+            }
+            _ => {}
+        }
+    }
+
+    /// A process of this node's name speaks. At this node's own address it can only be a former
+    /// life; elsewhere it is alive, and of the two the one that started first keeps the name.
+    fn on_namesake(&mut self, now: Instant, other: &Profile) {
+        if other.instance == self.profile.instance
+            || other.life < self.profile.life
+            || self.is_departing()
+        {
+            return;
+        }
+        let elsewhere = other.address != self.profile.address;
+        if elsewhere
+            && other.instance < self.profile.instance
+            && other.life.admission >= self.profile.life.admission
+        {
+            self.signal(Signal::NameConflict {
+                winner: other.address,
+            });
+            self.evict(now);
+        } else {
+            self.refute(now, other.life);
+        }
+    }
+
+    /// Merges a fact and does all that follows from it. `forward`: whether others are to hear it
+    /// from here. True where it was news.
+    pub(super) fn accept(
+        &mut self,
+        now: Instant,
+        rumor: &Rumor,
+        from: Option<NodeId>,
+        forward: bool,
+    ) -> bool {
+        let id = rumor.id();
+        let event = self.member_event(id);
+        let covered = match self.roster.apply(now, rumor) {
+            Transition::Stale | Transition::Unknown => {
+                self.stats.stale_rumors += 1;
+                return false;
+            }
+            Transition::Full => {
+                self.stats.over_limit += 1;
+                return false;
+            }
+            Transition::BelowFloor(floor) => {
+                self.question_the_forgotten(now, rumor, floor.standing.life);
+                return false;
+            }
+            Transition::Joined { was } => {
+                self.on_joined(now, id, was);
+                true
+            }
+            Transition::Renewed {
+                was_suspected,
+                restarted,
+                retagged,
+            } => {
+                self.on_renewed(now, id, was_suspected, restarted, retagged);
+                true
+            }
+            Transition::Failed(Change { was_present }) => {
+                self.watch.on_failed(id, now);
+                self.on_gone(now, id, was_present, event.map(Event::MemberFailed));
+                was_present
+            }
+            Transition::Left(Change { was_present }) => {
+                self.watch.on_gone(id);
+                self.on_gone(now, id, was_present, event.map(Event::MemberLeft));
+                was_present
+            }
+            Transition::Removed(member) => {
+                self.watch.on_gone(id);
+                let was_present = member.is_some_and(|member| member.is_present());
+                self.on_gone(now, id, was_present, event.map(Event::MemberRemoved));
+                was_present
+            }
+        };
+        if forward {
+            self.spread(now, rumor.clone(), from, covered);
+        }
+        true
+    }
+
+    fn on_joined(&mut self, now: Instant, id: NodeId, was: Option<State>) {
+        if was == Some(State::Failed) {
+            self.watch.on_returned(id);
+            self.bridge(now, id);
+        }
+        let profile = self
+            .roster
+            .member(id)
+            .expect("member is known: it just joined")
+            .profile
+            .clone();
+        self.event(Event::MemberJoined(profile));
+        if !self.admitted {
+            self.admitted = true;
+            self.signal_membership();
+        }
+        self.on_view_changed(now, id);
+        self.on_member_arrived(now, id);
+    }
+
+    fn on_renewed(
+        &mut self,
+        now: Instant,
+        id: NodeId,
+        was_suspected: bool,
+        restarted: bool,
+        retagged: bool,
+    ) {
+        self.end_suspicion(id);
+        let profile = self
+            .roster
+            .member(id)
+            .expect("member is known: it was renewed")
+            .profile
+            .clone();
+        if restarted {
+            self.prober.forget(id);
+            self.event(Event::MemberJoined(profile));
+        } else if was_suspected {
+            self.flaps.add(id, self.config.flap_half_life, now);
+            let event = MemberEvent {
+                name: profile.name.clone(),
+                life: profile.life,
+            };
+            self.event(Event::MemberRefuted(event));
+        } else if retagged {
+            self.event(Event::TagsChanged(profile));
+        }
+        self.on_view_changed(now, id);
+    }
+
+    fn on_gone(&mut self, now: Instant, id: NodeId, was_present: bool, event: Option<Event>) {
+        self.end_suspicion(id);
+        self.prober.forget(id);
+        self.divergence.forget(id);
+        event.into_iter().for_each(|event| self.event(event));
+        if was_present {
+            self.on_view_changed(now, id);
+        } else {
+            self.changed.insert(id);
+            self.update_quorum();
+        }
+        self.challenge_next(now);
+    }
+
+    /// A stale copy says that somebody lives who was forgotten as dead. It may be so: ask.
+    fn question_the_forgotten(&mut self, now: Instant, rumor: &Rumor, life: Life) {
+        if let Rumor::Alive(profile) | Rumor::Absent { profile, .. } = rumor {
+            let contact = Contact {
+                name: profile.name.clone(),
+                address: profile.address,
+            };
+            self.tell_failed(now, &contact, life);
+        }
+    }
+
+    // ---- passing on ----
+
+    /// Queues a rumor, to be flushed after the coalescing delay.
+    pub(super) fn spread(
+        &mut self,
+        now: Instant,
+        rumor: Rumor,
+        from: Option<NodeId>,
+        covered: bool,
+    ) {
+        self.stats.rumors_dropped +=
+            self.gossip
+                .push(rumor, from, covered, self.config.rumors_max, self.me);
+        if !self.timers.is_set(Timer::Flush) {
+            let at = self.gossip.flush_at(now, &mut self.rng);
+            self.timers.set(Timer::Flush, at);
+        }
+    }
+
+    pub(super) fn on_flush(&mut self, now: Instant) {
+        self.timers.stop(Timer::Flush);
+        let fresh = self
+            .gossip
+            .flush(&self.config, now, FLUSH_RUMORS_MAX, self.me);
+        for peer in self.flush_peers(now) {
+            let news = fresh
+                .iter()
+                .filter(|(rumor, from)| *from != Some(peer) && rumor.id() != peer);
+            let news: Vec<_> = news
+                .map(|(rumor, _)| Message::Rumor(rumor.clone()))
+                .collect();
+            self.send_packed(peer, news);
+        }
+        if self.gossip.has_fresh() {
+            let at = self.gossip.flush_at(now, &mut self.rng);
+            self.timers.set(Timer::Flush, at);
+        }
+        if !self.gossip.is_empty() {
+            self.timers
+                .set_by(Timer::Gossip, now + self.config.gossip_interval);
+        }
+    }
+
+    fn flush_peers(&mut self, now: Instant) -> Vec<NodeId> {
+        let fanout = self.config.fanout + usize::from(self.prober.is_lossy());
+        let mut peers: Vec<_> = self
+            .refreshed_rings()
+            .successors()
+            .iter()
+            .take(fanout)
+            .copied()
+            .collect();
+        let bridged = self
+            .bridges
+            .iter()
+            .filter(|(_, until)| **until > now)
+            .map(|(&id, _)| id);
+        let bridged: Vec<_> = bridged.filter(|id| !peers.contains(id)).collect();
+        peers.extend(bridged);
+        peers
+    }
+
+    /// Sends messages in as few datagrams as they fit into.
+    fn send_packed(&mut self, to: NodeId, messages: Vec<Message>) {
+        let Some(contact) = self.contact(to) else {
+            return;
+        };
+        let room = self.config.datagram_bytes_max.saturating_sub(HEADER_BYTES);
+        let (mut packet, mut bytes) = (Vec::new(), 0);
+        for message in messages {
+            let size = message_bytes(&message);
+            if bytes + size > room && !packet.is_empty() {
+                self.transmit(
+                    contact.clone(),
+                    Class::Datagram,
+                    std::mem::take(&mut packet),
+                );
+                bytes = 0;
+            }
+            bytes += size;
+            packet.push(message);
+        }
+        if !packet.is_empty() {
+            self.transmit(contact, Class::Datagram, packet);
+        }
+    }
+
+    pub(super) fn on_gossip_tick(&mut self, now: Instant) {
+        let rings = self.refreshed_rings();
+        let mut neighbours = rings.successors().to_vec();
+        neighbours.extend(
+            rings
+                .subjects()
+                .iter()
+                .filter(|id| !rings.successors().contains(id)),
+        );
+        self.rng.shuffle(&mut neighbours);
+        for peer in neighbours.into_iter().take(GOSSIP_PEERS) {
+            let agrees = self.divergence.agrees(peer, self.fingerprint());
+            let mut room = self.config.datagram_bytes_max.saturating_sub(HEADER_BYTES);
+            let fits = |rumor: &Rumor| {
+                let size = message_bytes(&Message::Rumor(rumor.clone()));
+                room = room.saturating_sub(size);
+                room > 0
+            };
+            let rumors = self.gossip.repeat(agrees, self.me, &self.config, fits);
+            if !rumors.is_empty() {
+                self.send(
+                    peer,
+                    Class::Datagram,
+                    rumors.into_iter().map(Message::Rumor).collect(),
+                );
+            }
+        }
+        self.gossip.end_tick(&self.config);
+        if !self.gossip.is_empty() {
+            self.timers
+                .set(Timer::Gossip, now + self.config.gossip_interval);
+        }
+    }
+
+    // ---- comparing ----
+
+    /// A present member showed what it holds.
+    pub(super) fn on_fingerprint(&mut self, now: Instant, peer: NodeId, theirs: Fingerprint) {
+        let ours = self.fingerprint();
+        self.gossip.on_fingerprint(peer, theirs, ours);
+        let at =
+            self.divergence
+                .on_fingerprint(peer, theirs, ours, &self.config, now, &mut self.rng);
+        self.set_compare(at);
+        self.on_joined_seen(peer);
+    }
+
+    pub(super) fn set_compare(&mut self, at: Option<Instant>) {
+        if let Some(at) = at {
+            self.timers.set(Timer::Compare, at);
+        }
+    }
+
+    pub(super) fn on_compare_turn(&mut self, now: Instant) {
+        if self.gossip.has_fresh() {
+            self.timers.set(Timer::Compare, now + FRESH_PATIENCE);
+        } else if let Some(peer) = self.divergence.begin(now) {
+            self.compare_with(now, peer);
+        }
+    }
+
+    /// Begins a comparison.
+    pub(super) fn compare_with(&mut self, now: Instant, peer: NodeId) {
+        self.stats.reconciliations += 1;
+        let ranges = reconcile::opening(&self.roster.items(&self.config, now));
+        let compare = Compare {
+            cluster: self.cluster,
+            ranges,
+        };
+        self.send(peer, Class::Reliable, vec![Message::Compare(compare)]);
+    }
+
+    pub(super) fn on_compare(&mut self, now: Instant, from: &Contact, compare: &Compare) {
+        if compare.cluster != self.cluster {
+            self.stats.foreign_packets += 1;
+            return;
+        }
+        let items = self.roster.items(&self.config, now);
+        let answer = reconcile::answer_compare(&items, compare);
+        let mut messages = Vec::new();
+        if !answer.compare.is_empty() {
+            messages.push(Message::Compare(Compare {
+                cluster: self.cluster,
+                ranges: answer.compare,
+            }));
+        }
+        if !answer.ranges.is_empty() {
+            let summaries = Summaries {
+                cluster: self.cluster,
+                ranges: answer.ranges,
+                items: answer.items,
+            };
+            messages.push(Message::Summaries(summaries));
+        }
+        if !messages.is_empty() {
+            self.transmit(from.clone(), Class::Reliable, messages);
+        }
+    }
+
+    pub(super) fn on_summaries(&mut self, now: Instant, from: &Contact, summaries: &Summaries) {
+        if summaries.cluster != self.cluster {
+            self.stats.foreign_packets += 1;
+            return;
+        }
+        let answer = reconcile::answer_summaries(&self.roster.items(&self.config, now), summaries);
+        if !answer.want.is_empty() {
+            self.transmit(
+                from.clone(),
+                Class::Reliable,
+                vec![Message::Want(answer.want)],
+            );
+        }
+        self.send_records(from, &answer.send);
+    }
+
+    pub(super) fn on_want(&mut self, from: &Contact, ids: &[NodeId]) {
+        self.send_records(from, ids);
+    }
+
+    fn send_records(&mut self, to: &Contact, ids: &[NodeId]) {
+        let records: Vec<_> = ids.iter().filter_map(|&id| self.roster.rumor(id)).collect();
+        for records in records.chunks(RECORDS_PER_PACKET) {
+            self.transmit(
+                to.clone(),
+                Class::Reliable,
+                vec![Message::Records(records.to_vec())],
+            );
+        }
+    }
+
+    /// What a comparison brought. That somebody present is held as failed elsewhere is believed
+    /// only of those whom this node accuses itself; the others are asked.
+    pub(super) fn on_records(&mut self, now: Instant, from: &Contact, records: &[Rumor]) {
+        let forward = !matches!(self.phase, Phase::CatchingUp(_));
+        for record in records {
+            let id = record.id();
+            if id == self.me {
+                self.on_rumor_about_me(now, from, record);
+                continue;
+            }
+            let standing = record.standing();
+            let accused_by_me = || {
+                self.suspicions
+                    .get(&id)
+                    .is_some_and(|s| s.accusers().contains(&self.me))
+            };
+            let doubtful =
+                standing.state == State::Failed && self.is_present(id) && !accused_by_me();
+            if doubtful
+                && self
+                    .roster
+                    .member(id)
+                    .is_some_and(|member| standing > member.standing)
+            {
+                self.challenge(id, standing.life);
+            } else {
+                self.accept(now, record, Some(from.id()), forward);
+            }
+        }
+        self.challenge_next(now);
+    }
+
+    // ---- removals ----
+
+    fn on_removed(&mut self, now: Instant, from: &Contact, admission: Admission) {
+        if admission >= self.profile.life.admission {
+            self.signal(Signal::Removed);
+            self.evict(now);
+        } else if self.may_tell(now, from.id()) {
+            // The peer knows of the removal, but not of the admission since.
+            let myself = Message::Rumor(Rumor::Alive(self.profile.clone()));
+            self.transmit(from.clone(), Class::Reliable, vec![myself]);
+        }
+    }
+}

@@ -1,0 +1,328 @@
+//! Probing: whom to ask next, for how long to wait, and what is being asked.
+//!
+//! ```text
+//!   0 ─────────── T ───────────────────── end
+//!   direct ping   helpers ask, and a      nobody answered: accuse
+//!   (datagram)    reliable ping goes out
+//! ```
+//!
+//! T follows the target's own round trips (RFC 6298's estimator) within bounds, stretched by this
+//! node's ill health. Source: SWIM §4.1 and §4.3 (round robin), Lifeguard §IV.A.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::config::Config;
+use crate::member::Life;
+use crate::message::SeqNo;
+use crate::name::NodeId;
+use crate::time::Instant;
+use crate::turns::Turns;
+
+/// The most questions that wait for an answer at a time.
+const QUESTIONS_MAX: usize = 8192;
+/// A question that waited for this long will not be answered.
+const QUESTION_AGE_MAX: Duration = Duration::from_secs(30);
+/// The most peers of which round trips are remembered.
+const ROUND_TRIPS_MAX: usize = 1024;
+/// The weight of one probe in the estimate of loss, as a divisor.
+const LOSS_WEIGHT: f64 = 32.0;
+/// The estimate of loss above which news go to one more successor.
+const LOSS_HIGH: f64 = 0.1;
+
+/// Why a ping was sent, and so what its answer means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// A probe of this node's own.
+    Probe,
+    /// A probe carried out for somebody else.
+    Relay {
+        /// Who asked.
+        requester: NodeId,
+        /// The number under which it asked.
+        seq: SeqNo,
+    },
+    /// A juror examines.
+    Trial,
+    /// To hear somebody while a juror examines somebody else.
+    Control,
+    /// A goodbye that is to be heard.
+    Farewell,
+    /// Whether the member whose name a joiner wants is still there.
+    Doubted,
+    /// A call to somebody who is lost, or whose view is awaited.
+    Contact,
+}
+
+/// A ping that was not answered yet.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Question {
+    /// Whom it went to.
+    pub(crate) to: NodeId,
+    /// What it was for.
+    pub(crate) purpose: Purpose,
+    /// When it was sent.
+    pub(crate) sent: Instant,
+}
+
+/// All pings under way. A full table forgets the oldest: their answers will be ignored.
+#[derive(Debug, Default)]
+pub(crate) struct Questions {
+    open: BTreeMap<SeqNo, Question>,
+    last: SeqNo,
+}
+
+impl Questions {
+    /// The number for a new ping.
+    pub(crate) fn ask(&mut self, to: NodeId, purpose: Purpose, now: Instant) -> SeqNo {
+        self.last = SeqNo(self.last.0.wrapping_add(1));
+        if self.open.len() >= QUESTIONS_MAX {
+            self.open.pop_first();
+        }
+        self.open.insert(
+            self.last,
+            Question {
+                to,
+                purpose,
+                sent: now,
+            },
+        );
+        self.last
+    }
+
+    pub(crate) fn get(&self, seq: SeqNo) -> Option<Question> {
+        self.open.get(&seq).copied()
+    }
+
+    pub(crate) fn close(&mut self, seq: SeqNo) -> Option<Question> {
+        self.open.remove(&seq)
+    }
+
+    pub(crate) fn relays(&self) -> usize {
+        self.open
+            .values()
+            .filter(|question| matches!(question.purpose, Purpose::Relay { .. }))
+            .count()
+    }
+
+    pub(crate) fn sweep(&mut self, now: Instant) {
+        self.open
+            .retain(|_, question| now.since(question.sent) < QUESTION_AGE_MAX);
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.open.clear();
+    }
+}
+
+/// A probe of this node's own, under way.
+#[derive(Debug)]
+pub(crate) struct Probe {
+    /// Whom.
+    pub(crate) target: NodeId,
+    /// The life that is asked: silence says nothing about a later one.
+    pub(crate) life: Life,
+    /// When it began.
+    pub(crate) started: Instant,
+    /// How far it is.
+    pub(crate) stage: Stage,
+}
+
+/// How far a probe is.
+#[derive(Debug)]
+pub(crate) enum Stage {
+    /// A ping is on its way.
+    Direct,
+    /// Helpers ask, and a reliable ping is on its way.
+    Indirect {
+        /// The helpers that have said nothing so far.
+        silent: Vec<NodeId>,
+    },
+}
+
+/// A member's round trip, smoothed (RFC 6298).
+#[derive(Clone, Copy, Debug)]
+struct RoundTrip {
+    smoothed: Duration,
+    variation: Duration,
+}
+
+/// The schedule of probes and what they have taught.
+#[derive(Debug, Default)]
+pub(crate) struct Prober {
+    /// Probes under way.
+    pub(crate) probes: BTreeMap<SeqNo, Probe>,
+    /// Whom to probe when, of those that this node observes.
+    pub(crate) turns: Turns,
+    round: Vec<NodeId>,
+    begun: u32,
+    round_trips: BTreeMap<NodeId, RoundTrip>,
+    loss: f64,
+    silent: Vec<(NodeId, Instant)>,
+    /// Probes beyond the round robin, while most members stay silent.
+    pub(crate) burst: Option<Burst>,
+}
+
+/// A small side looks around at once, instead of one member a second.
+#[derive(Debug, Default)]
+pub(crate) struct Burst {
+    /// Who is to be probed still.
+    pub(crate) queue: Vec<NodeId>,
+    /// How many answered.
+    pub(crate) answered: u32,
+    /// How many did not.
+    pub(crate) unanswered: u32,
+}
+
+impl Burst {
+    /// Whether most of those asked were silent, so that looking further is worth it.
+    pub(crate) fn goes_on(&self) -> bool {
+        !self.queue.is_empty() && self.unanswered >= self.answered
+    }
+}
+
+impl Prober {
+    /// Whether the next probe goes to a random member.
+    pub(crate) fn is_random_turn(&mut self, every: u32) -> bool {
+        self.begun = self.begun.wrapping_add(1);
+        every > 0 && self.begun.is_multiple_of(every)
+    }
+
+    /// SWIM's round robin over everyone: the next target. `round` gives those of a new round.
+    pub(crate) fn next_target(&mut self, round: impl FnOnce() -> Vec<NodeId>) -> Option<NodeId> {
+        if self.round.is_empty() {
+            self.round = round();
+        }
+        self.round.pop()
+    }
+
+    pub(crate) fn is_probing(&self, id: NodeId) -> bool {
+        self.probes.values().any(|probe| probe.target == id)
+    }
+
+    /// How long to wait for a direct answer.
+    pub(crate) fn timeout(&self, target: NodeId, config: &Config) -> Duration {
+        let (min, max) = (config.probe_timeout_min, config.probe_timeout_max);
+        self.round_trips
+            .get(&target)
+            .map_or(max, |rt| (rt.smoothed + rt.variation * 4).clamp(min, max))
+    }
+
+    /// A direct answer came after `sample`.
+    pub(crate) fn observe(&mut self, from: NodeId, sample: Duration) {
+        if self.round_trips.len() >= ROUND_TRIPS_MAX && !self.round_trips.contains_key(&from) {
+            self.round_trips.pop_first();
+        }
+        let first = RoundTrip {
+            smoothed: sample,
+            variation: sample / 2,
+        };
+        self.round_trips
+            .entry(from)
+            .and_modify(|rt| {
+                rt.variation = (rt.variation * 3 + rt.smoothed.abs_diff(sample)) / 4;
+                rt.smoothed = (rt.smoothed * 7 + sample) / 8;
+            })
+            .or_insert(first);
+    }
+
+    /// Whether a direct ping was answered in time.
+    pub(crate) fn observe_loss(&mut self, lost: bool) {
+        self.loss += (f64::from(u8::from(lost)) - self.loss) / LOSS_WEIGHT;
+    }
+
+    /// Whether many datagrams are lost.
+    pub(crate) fn is_lossy(&self) -> bool {
+        self.loss > LOSS_HIGH
+    }
+
+    /// A member did not answer a whole probe. True when another one was silent within `window`.
+    pub(crate) fn note_silent(&mut self, id: NodeId, window: Duration, now: Instant) -> bool {
+        self.silent
+            .retain(|&(other, at)| other != id && now.since(at) < window);
+        self.silent.push((id, now));
+        self.silent.len() >= 2
+    }
+
+    /// A member is gone, or is another process: what was learned of it is void.
+    pub(crate) fn forget(&mut self, id: NodeId) {
+        self.round_trips.remove(&id);
+        self.round.retain(|&other| other != id);
+    }
+
+    /// Starts afresh.
+    pub(crate) fn clear(&mut self) {
+        *self = Self {
+            begun: self.begun,
+            ..Self::default()
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    #[test]
+    fn the_timeout_follows_the_round_trips_within_its_bounds() {
+        let (config, id) = (Config::lan(), NodeId(1));
+        let mut prober = Prober::default();
+        assert_eq!(prober.timeout(id, &config), config.probe_timeout_max);
+        prober.observe(id, MS);
+        assert_eq!(prober.timeout(id, &config), config.probe_timeout_min);
+        for _ in 0..50 {
+            prober.observe(id, 300 * MS);
+        }
+        let timeout = prober.timeout(id, &config);
+        assert!(timeout > 300 * MS && timeout < 320 * MS, "{timeout:?}");
+        prober.observe(id, 2000 * MS);
+        assert_eq!(prober.timeout(id, &config), config.probe_timeout_max);
+    }
+
+    #[test]
+    fn a_round_asks_everybody_once() {
+        let mut prober = Prober::default();
+        let round = || vec![NodeId(1), NodeId(2), NodeId(3)];
+        let mut asked: Vec<_> = (0..3).filter_map(|_| prober.next_target(round)).collect();
+        asked.sort_unstable();
+        assert_eq!(asked, round());
+    }
+
+    #[test]
+    fn loss_is_noticed_and_forgotten() {
+        let mut prober = Prober::default();
+        for i in 0..200 {
+            prober.observe_loss(i % 4 == 0);
+        }
+        assert!(prober.is_lossy());
+        for _ in 0..200 {
+            prober.observe_loss(false);
+        }
+        assert!(!prober.is_lossy());
+    }
+
+    #[test]
+    fn two_silent_members_at_once_raise_the_alarm_one_does_not() {
+        let mut prober = Prober::default();
+        let at = |s| Instant::ORIGIN + Duration::from_secs(s);
+        let window = Duration::from_secs(3);
+        assert!(!prober.note_silent(NodeId(1), window, at(0)));
+        assert!(!prober.note_silent(NodeId(1), window, at(1)));
+        assert!(prober.note_silent(NodeId(2), window, at(2)));
+        assert!(!prober.note_silent(NodeId(3), window, at(9)));
+    }
+
+    #[test]
+    fn a_full_table_of_questions_forgets_the_oldest() {
+        let mut questions = Questions::default();
+        let first = questions.ask(NodeId(1), Purpose::Control, Instant::ORIGIN);
+        for _ in 0..QUESTIONS_MAX {
+            questions.ask(NodeId(1), Purpose::Control, Instant::ORIGIN);
+        }
+        assert!(questions.get(first).is_none());
+        questions.sweep(Instant::ORIGIN + QUESTION_AGE_MAX);
+        assert!(questions.open.is_empty());
+    }
+}

@@ -1,0 +1,198 @@
+//! Suspicion: the time between the first accusation of a member and the verdict.
+//!
+//! One accuser may be wrong, so the accused gets long to refute; each further accuser shortens
+//! that (Lifeguard §IV.B, LHA-Suspicion). Who refuted often of late gets longer again (flap
+//! damping): a slow node must not swing between failed and alive.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::config::Config;
+use crate::member::Life;
+use crate::name::NodeId;
+use crate::time::Instant;
+
+/// The most accusers that are told apart; more change nothing.
+pub(crate) const ACCUSERS_MAX: usize = 16;
+/// The most confirmations, the first accuser apart, that shorten a suspicion.
+const CONFIRMATIONS_MAX: usize = 5;
+/// How far flaps may stretch a suspicion, as a power of two.
+const FLAP_STRETCH_MAX: u32 = 3;
+/// The most members of which flaps are remembered.
+const FLAPS_MEMBERS_MAX: usize = 4096;
+
+/// Evidence against one life of a member.
+#[derive(Debug)]
+pub(crate) struct Suspicion {
+    /// The life that is accused.
+    pub(crate) life: Life,
+    /// When the first accusation was heard.
+    pub(crate) started: Instant,
+    /// Whether this node has examined the accused itself.
+    pub(crate) judged: bool,
+    accusers: Vec<NodeId>,
+    /// How many observers the accused has: more than these will hardly accuse it.
+    observers: usize,
+}
+
+impl Suspicion {
+    pub(crate) fn new(life: Life, observers: usize, now: Instant) -> Self {
+        Self {
+            life,
+            started: now,
+            judged: false,
+            accusers: Vec::new(),
+            observers,
+        }
+    }
+
+    /// Adds an accuser; false where it was one already, or there are enough.
+    pub(crate) fn accuse(&mut self, by: NodeId) -> bool {
+        let new = !self.accusers.contains(&by) && self.accusers.len() < ACCUSERS_MAX;
+        if new {
+            self.accusers.push(by);
+        }
+        new
+    }
+
+    /// Who accuses.
+    pub(crate) fn accusers(&self) -> &[NodeId] {
+        &self.accusers
+    }
+
+    /// When the time to refute is over.
+    pub(crate) fn deadline(&self, config: &Config, present: usize, flaps: u32) -> Instant {
+        self.started + timeout(config, self.accusers.len(), self.observers, present, flaps)
+    }
+}
+
+/// How long a member has to refute: from the maximum with one accuser down to the minimum, which
+/// recent flaps double up to three times. The minimum is reached with six accusers, or with all
+/// who can be expected to accuse where those are fewer.
+pub(crate) fn timeout(
+    config: &Config,
+    accusers: usize,
+    observers: usize,
+    present: usize,
+    flaps: u32,
+) -> Duration {
+    let max = config.suspicion_max;
+    let min = (config.suspicion_min * (1 << flaps.min(FLAP_STRETCH_MAX))).min(max);
+    let others = present.saturating_sub(3).min(observers.saturating_sub(1));
+    let expected = CONFIRMATIONS_MAX.min(others);
+    if expected == 0 {
+        return min;
+    }
+    let confirmations = accusers.saturating_sub(1) as f64;
+    let weight = (confirmations + 1.0).ln() / (expected as f64 + 1.0).ln();
+    max.saturating_sub((max - min).mul_f64(weight.min(1.0)))
+        .max(min)
+}
+
+/// How often members refuted of late, halved once per half-life.
+#[derive(Debug, Default)]
+pub(crate) struct Flaps(BTreeMap<NodeId, (u32, Instant)>);
+
+impl Flaps {
+    /// The member refuted a suspicion.
+    pub(crate) fn add(&mut self, id: NodeId, half_life: Duration, now: Instant) {
+        if self.0.len() >= FLAPS_MEMBERS_MAX {
+            self.sweep(half_life, now);
+        }
+        let count = self.count(id, half_life, now).saturating_add(1);
+        if self.0.len() < FLAPS_MEMBERS_MAX || self.0.contains_key(&id) {
+            self.0.insert(id, (count, now));
+        }
+    }
+
+    /// How often, of late.
+    pub(crate) fn count(&self, id: NodeId, half_life: Duration, now: Instant) -> u32 {
+        self.0
+            .get(&id)
+            .map_or(0, |&(count, at)| decayed(count, at, half_life, now))
+    }
+
+    /// Forgets those that have faded.
+    pub(crate) fn sweep(&mut self, half_life: Duration, now: Instant) {
+        self.0
+            .retain(|_, &mut (count, at)| decayed(count, at, half_life, now) > 0);
+    }
+}
+
+fn decayed(count: u32, at: Instant, half_life: Duration, now: Instant) -> u32 {
+    let halvings = now.since(at).as_micros() / half_life.as_micros().max(1);
+    u32::try_from(halvings)
+        .ok()
+        .and_then(|halvings| count.checked_shr(halvings))
+        .unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn secs(accusers: usize, present: usize, flaps: u32) -> f64 {
+        timeout(&Config::lan(), accusers, 8, present, flaps).as_secs_f64()
+    }
+
+    #[test]
+    fn more_accusers_leave_less_time() {
+        assert_eq!(secs(1, 100, 0), 12.0);
+        assert!(secs(2, 100, 0) < 12.0 && secs(2, 100, 0) > secs(3, 100, 0));
+        assert_eq!(secs(6, 100, 0), 3.0);
+        assert_eq!(secs(16, 100, 0), 3.0);
+    }
+
+    #[test]
+    fn where_nobody_can_confirm_the_minimum_holds_at_once() {
+        for present in 0..=3 {
+            assert_eq!(secs(1, present, 0), 3.0, "{present}");
+        }
+        assert_eq!(secs(1, 4, 0), 12.0);
+        assert_eq!(secs(2, 4, 0), 3.0);
+    }
+
+    #[test]
+    fn all_observers_together_reach_the_minimum_however_few_they_are() {
+        let secs = |accusers| timeout(&Config::lan(), accusers, 5, 8, 0).as_secs_f64();
+        assert_eq!([1, 5].map(secs), [12.0, 3.0]);
+        assert!(secs(4) > 3.0);
+    }
+
+    #[test]
+    fn flaps_stretch_the_minimum_up_to_the_maximum() {
+        assert_eq!(
+            [0, 1, 2, 3, 9].map(|flaps| secs(6, 100, flaps)),
+            [3.0, 6.0, 12.0, 12.0, 12.0]
+        );
+    }
+
+    #[test]
+    fn an_accuser_counts_once() {
+        let mut suspicion = Suspicion::new(Life::ZERO, 8, Instant::ORIGIN);
+        assert!(suspicion.accuse(NodeId(1)));
+        assert!(!suspicion.accuse(NodeId(1)));
+        assert!(suspicion.accuse(NodeId(2)));
+        assert_eq!(suspicion.accusers().len(), 2);
+        for id in 3..100 {
+            suspicion.accuse(NodeId(id));
+        }
+        assert_eq!(suspicion.accusers().len(), ACCUSERS_MAX);
+    }
+
+    #[test]
+    fn flaps_fade_by_halves() {
+        let half_life = Duration::from_secs(60);
+        let at = |secs| Instant::ORIGIN + Duration::from_secs(secs);
+        let mut flaps = Flaps::default();
+        for _ in 0..5 {
+            flaps.add(NodeId(1), half_life, at(0));
+        }
+        assert_eq!(
+            [0, 59, 60, 120, 180, 100_000].map(|s| flaps.count(NodeId(1), half_life, at(s))),
+            [5, 5, 2, 1, 0, 0]
+        );
+        flaps.sweep(half_life, at(200));
+        assert!(flaps.0.is_empty());
+    }
+}
