@@ -1,0 +1,251 @@
+//! Connections that are being made, with the packets that wait for them.
+//!
+//! The driver owns this; the dials themselves run in tasks of their own and come back as inputs.
+
+use std::collections::{HashMap, VecDeque};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use convoke_core::{Class, Contact, Instant, NodeId, Target};
+use quinn::{ClientConfig, Connection, VarInt};
+use tokio::time::timeout;
+
+use crate::identity::{self, GOSSIP_ALPN, server_name};
+use crate::input::Input;
+use crate::link::{Close, Link};
+use crate::rim::Rim;
+use crate::{accept, refusal};
+
+/// How long a handshake may take.
+const DIAL_TIMEOUT: Duration = Duration::from_secs(2);
+/// Handshakes that this node begins at a time. A handshake costs a millisecond of CPU.
+const DIALS_MAX: usize = 64;
+/// Peers that may wait for their dial. Packets for more are dropped and counted.
+const WAITING_MAX: usize = 4096;
+/// Packets that wait for one connection. The oldest datagram is dropped for a newer one.
+const PACKETS_MAX: usize = 16;
+/// Time between two dials beside a connection that has gone stale.
+const REDIAL_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The dials of one node.
+pub(crate) struct Dials {
+    rim: Arc<Rim>,
+    named: ClientConfig,
+    stranger: ClientConfig,
+    open: HashMap<Key, Dial>,
+    waiting: VecDeque<Key>,
+    running: usize,
+    redialed: HashMap<NodeId, Instant>,
+}
+
+/// Whom a dial is for: a node at an address, or whoever is there.
+type Key = (Option<NodeId>, SocketAddr);
+
+struct Dial {
+    target: Target,
+    packets: VecDeque<(Class, Vec<u8>)>,
+}
+
+impl Dials {
+    pub(crate) fn new(rim: Arc<Rim>) -> Self {
+        Self {
+            named: rim.identity.client_config(GOSSIP_ALPN),
+            stranger: rim.identity.stranger_config(GOSSIP_ALPN),
+            rim,
+            open: HashMap::new(),
+            waiting: VecDeque::new(),
+            running: 0,
+            redialed: HashMap::new(),
+        }
+    }
+
+    /// Sends a packet as soon as there is a connection for it.
+    pub(crate) fn send(&mut self, target: Target, class: Class, bytes: Vec<u8>) {
+        let key = key(&target);
+        if !self.open.contains_key(&key) {
+            if self.open.len() >= WAITING_MAX {
+                self.rim.counters.sends_dropped.add();
+                return;
+            }
+            self.open.insert(
+                key,
+                Dial {
+                    target,
+                    packets: VecDeque::new(),
+                },
+            );
+            self.waiting.push_back(key);
+        }
+        let dial = self
+            .open
+            .get_mut(&key)
+            .expect("the dial is open: opened above");
+        if dial.push(class, bytes) {
+            self.rim.counters.sends_dropped.add();
+        }
+        self.run();
+    }
+
+    /// Whether a connection that has gone stale may be doubled by a fresh one now.
+    pub(crate) fn may_redial(&mut self, id: NodeId, now: Instant) -> bool {
+        if self.redialed.len() >= WAITING_MAX {
+            self.redialed
+                .retain(|_, last| now - *last < REDIAL_INTERVAL);
+        }
+        let last = self.redialed.get(&id);
+        let may = last.is_none_or(|last| now - *last >= REDIAL_INTERVAL)
+            && self.redialed.len() < WAITING_MAX;
+        if may {
+            self.redialed.insert(id, now);
+        }
+        may
+    }
+
+    /// A dial has ended: what waited for it is sent or dropped.
+    pub(crate) fn end(&mut self, target: &Target, result: Result<&Arc<Link>, ()>) {
+        self.running -= 1;
+        let dial = self
+            .open
+            .remove(&key(target))
+            .expect("a dial that ends was open");
+        match result {
+            Ok(link) => {
+                for (class, bytes) in dial.packets {
+                    link.send(&self.rim, class, bytes);
+                }
+            }
+            Err(()) => self.rim.counters.dials_failed.add(),
+        }
+        self.run();
+    }
+
+    fn run(&mut self) {
+        while self.running < DIALS_MAX {
+            let Some(key) = self.waiting.pop_front() else {
+                return;
+            };
+            let target = self.open[&key].target.clone();
+            let config = match target {
+                Target::Node(_) => self.named.clone(),
+                Target::Address(_) => self.stranger.clone(),
+            };
+            self.running += 1;
+            self.rim.counters.dials.add();
+            let rim = self.rim.clone();
+            self.rim.tasks.spawn(async move {
+                let result = dial(&rim, &target, config).await;
+                rim.hand_in(Input::Dialed { target, result }).await;
+            });
+        }
+    }
+}
+
+impl Dial {
+    /// Whether a packet was dropped for it.
+    fn push(&mut self, class: Class, bytes: Vec<u8>) -> bool {
+        let full = self.packets.len() >= PACKETS_MAX;
+        if full {
+            let datagram = self
+                .packets
+                .iter()
+                .position(|(class, _)| *class == Class::Datagram);
+            match (datagram, class) {
+                (Some(at), _) => drop(self.packets.remove(at)),
+                (None, Class::Reliable) => drop(self.packets.pop_front()),
+                (None, Class::Datagram) => return true,
+            }
+        }
+        self.packets.push_back((class, bytes));
+        full
+    }
+}
+
+fn key(target: &Target) -> Key {
+    match target {
+        Target::Node(contact) => (Some(contact.id()), contact.address),
+        Target::Address(address) => (None, *address),
+    }
+}
+
+async fn dial(rim: &Arc<Rim>, target: &Target, config: ClientConfig) -> Result<Arc<Link>, String> {
+    let (id, address) = key(target);
+    let endpoints = rim.endpoints().ok_or("this node has ended")?;
+    let server = id.map_or_else(|| "any.convoke.internal".to_owned(), server_name);
+    let to = as_family_of(
+        endpoints
+            .gossip
+            .local_addr()
+            .map_err(|error| error.to_string())?,
+        address,
+    );
+    let connecting = endpoints.gossip.connect_with(config, to, &server);
+    drop(endpoints);
+    let connecting = connecting.map_err(|error| format!("{address} can't be dialed: {error}"))?;
+    let connection = match timeout(DIAL_TIMEOUT, connecting).await {
+        Ok(Ok(connection)) => connection,
+        Ok(Err(error)) => {
+            if refusal::is_refusal(&error) {
+                rim.log_limited(address, || refusal::in_words(&error));
+            }
+            return Err(format!("{address} {}", refusal::in_words(&error)));
+        }
+        Err(_) => {
+            return Err(format!(
+                "{address} does not answer within {DIAL_TIMEOUT:?}: is the node running, and is its UDP port open?"
+            ));
+        }
+    };
+    let contact = examine(rim, target, &connection)?;
+    Ok(accept::establish(
+        rim,
+        connection,
+        contact,
+        Some(target.clone()),
+    ))
+}
+
+/// Whether the node that answered is the one that was meant.
+fn examine(rim: &Rim, target: &Target, connection: &Connection) -> Result<Contact, String> {
+    let address = canonical(connection.remote_address());
+    let close = |why: Close, reason: &str| {
+        connection.close(VarInt::from_u32(why as u32), reason.as_bytes());
+    };
+    let name = identity::peer_name(connection).map_err(|unnamed| {
+        close(Close::Unnamed, &unnamed.to_string());
+        rim.log_limited(address, || format!("was refused: {unnamed}"));
+        format!("{address} was refused: {unnamed}")
+    })?;
+    if let Target::Node(meant) = target
+        && meant.name != name
+    {
+        close(
+            Close::OtherNode,
+            &format!("{} was dialed, and {name} answered", meant.name),
+        );
+        return Err(format!(
+            "{address} is another node ({name}), not {}",
+            meant.name
+        ));
+    }
+    if rim.identity.is_own(connection) {
+        close(Close::OtherNode, "this is the node itself");
+        return Err(format!("{address} is this node itself"));
+    }
+    Ok(Contact { name, address })
+}
+
+/// An address in the family of the socket that sends: an IPv6 socket reaches IPv4 by mapping.
+pub(crate) fn as_family_of(socket: SocketAddr, address: SocketAddr) -> SocketAddr {
+    match (socket, address.ip()) {
+        (SocketAddr::V6(_), IpAddr::V4(v4)) => {
+            SocketAddr::new(v4.to_ipv6_mapped().into(), address.port())
+        }
+        _ => address,
+    }
+}
+
+/// The address without that mapping.
+pub(crate) fn canonical(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
+}

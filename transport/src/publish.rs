@@ -1,0 +1,216 @@
+//! Turns the engine's changes into views, notices and log lines.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use arc_swap::ArcSwap;
+use convoke_core::{Engine, Event, Instant, NodeId, NodeName, Stats};
+use tokio::sync::broadcast;
+
+use crate::clock::Clock;
+use crate::events::{NOTICES_MAX, Notice, Subscription};
+use crate::view::{MemberView, Members, Partition, View};
+
+/// Time between two publications of counters.
+const STATS_INTERVAL: std::time::Duration = std::time::Duration::from_millis(100);
+
+/// Where readers look. Written by the driver alone; reading it waits for nobody.
+#[derive(Debug)]
+pub(crate) struct Published {
+    pub(crate) view: ArcSwap<View>,
+    pub(crate) stats: ArcSwap<(Stats, u32)>,
+    /// Weak: with the driver the subscriptions end.
+    notices: broadcast::WeakSender<Arc<Notice>>,
+    pub(crate) discovery: AtomicBool,
+}
+
+impl Published {
+    pub(crate) fn subscribe(&self) -> Subscription {
+        let receiver = match self.notices.upgrade() {
+            Some(notices) => notices.subscribe(),
+            None => broadcast::channel(1).1,
+        };
+        Subscription::new(receiver)
+    }
+}
+
+/// The driver's side of it.
+#[derive(Debug)]
+pub(crate) struct Publisher {
+    published: Arc<Published>,
+    notices: broadcast::Sender<Arc<Notice>>,
+    clock: Clock,
+    cluster_name: Arc<str>,
+    local: NodeName,
+    members: Members,
+    /// The names of those in `members`: who is gone can't be asked any more.
+    names: HashMap<NodeId, NodeName>,
+    changed: bool,
+    events: Vec<Event>,
+    seq: u64,
+    stats_at: Instant,
+}
+
+impl Publisher {
+    /// A publisher, and what the engine knows from the start.
+    pub(crate) fn new(
+        engine: &Engine,
+        clock: Clock,
+        cluster_name: Arc<str>,
+        local: NodeName,
+    ) -> (Self, Arc<Published>) {
+        let view = View {
+            cluster_name: cluster_name.clone(),
+            cluster_id: engine.membership().cluster,
+            local: local.clone(),
+            fingerprint: engine.fingerprint(),
+            quorum: engine.has_quorum(),
+            partition: None,
+            size: engine.size(),
+            members: Members::new_sync(),
+        };
+        let notices = broadcast::channel(NOTICES_MAX).0;
+        let published = Arc::new(Published {
+            view: ArcSwap::from_pointee(view),
+            stats: ArcSwap::from_pointee((engine.stats().clone(), engine.awareness())),
+            notices: notices.downgrade(),
+            discovery: AtomicBool::new(engine.membership().discovery),
+        });
+        let mut publisher = Self {
+            published: published.clone(),
+            notices,
+            clock,
+            cluster_name,
+            local,
+            members: Members::new_sync(),
+            names: HashMap::new(),
+            changed: true,
+            events: Vec::new(),
+            seq: 0,
+            stats_at: Instant::ORIGIN,
+        };
+        let ids: Vec<_> = engine.members().map(|(id, _)| id).collect();
+        for id in ids {
+            publisher.on_changed(engine, id);
+        }
+        publisher.publish(engine, clock.now());
+        (publisher, published)
+    }
+
+    /// What the engine says of this member has changed.
+    pub(crate) fn on_changed(&mut self, engine: &Engine, id: NodeId) {
+        self.changed = true;
+        let member = engine.member(id);
+        let view = member.and_then(|member| MemberView::new(member, self.clock.wall(member.since)));
+        match view {
+            Some(member) => {
+                self.names.insert(id, member.name.clone());
+                self.members.insert_mut(member.name.clone(), member);
+            }
+            None => {
+                if let Some(name) = self.names.remove(&id) {
+                    self.members.remove_mut(&name);
+                }
+            }
+        }
+    }
+
+    /// Something of the whole has changed: the cluster, the quorum, the partition.
+    pub(crate) fn on_whole_changed(&mut self) {
+        self.changed = true;
+    }
+
+    /// An event, to be told once the view shows it.
+    pub(crate) fn on_event(&mut self, event: Event) {
+        self.changed = true;
+        log(&self.local, &event);
+        self.events.push(event);
+    }
+
+    /// Publishes what has changed since the last time: the view first, so that whoever hears of an
+    /// event finds it there.
+    pub(crate) fn publish(&mut self, engine: &Engine, now: Instant) {
+        if std::mem::take(&mut self.changed) {
+            self.published.view.store(Arc::new(self.view(engine)));
+            self.published
+                .discovery
+                .store(engine.membership().discovery, Ordering::Relaxed);
+        }
+        for event in self.events.drain(..) {
+            self.seq += 1;
+            let notice = Notice {
+                seq: self.seq,
+                at: self.clock.wall(now),
+                event,
+            };
+            // An error means that nobody listens.
+            let _ = self.notices.send(Arc::new(notice));
+        }
+        if now - self.stats_at >= STATS_INTERVAL {
+            self.stats_at = now;
+            self.published
+                .stats
+                .store(Arc::new((engine.stats().clone(), engine.awareness())));
+        }
+    }
+
+    fn view(&self, engine: &Engine) -> View {
+        let partition = engine.partition().map(|partition| {
+            Arc::new(Partition {
+                kind: partition.kind,
+                unreachable: partition.unreachable.clone(),
+                share: partition.share,
+                since: self.clock.wall(partition.since),
+            })
+        });
+        View {
+            cluster_name: self.cluster_name.clone(),
+            cluster_id: engine.membership().cluster,
+            local: self.local.clone(),
+            fingerprint: engine.fingerprint(),
+            quorum: engine.has_quorum(),
+            partition,
+            size: engine.size(),
+            members: self.members.clone(),
+        }
+    }
+}
+
+fn log(node: &NodeName, event: &Event) {
+    use tracing::{info, warn};
+    match event {
+        Event::MemberJoined(profile) => {
+            info!(%node, member = %profile.name, incarnation = profile.life.incarnation.0, address = %profile.address, "member joined");
+        }
+        Event::MemberSuspected(member) => {
+            info!(%node, member = %member.name, incarnation = member.life.incarnation.0, "member suspected");
+        }
+        Event::MemberRefuted(member) => {
+            info!(%node, member = %member.name, incarnation = member.life.incarnation.0, "member refuted a suspicion");
+        }
+        Event::MemberFailed(member) => {
+            warn!(%node, member = %member.name, incarnation = member.life.incarnation.0, "member failed");
+        }
+        Event::MemberLeft(member) => {
+            info!(%node, member = %member.name, incarnation = member.life.incarnation.0, "member left");
+        }
+        Event::MemberRemoved(member) => {
+            warn!(%node, member = %member.name, admission = member.life.admission.0, "member removed by force-leave");
+        }
+        Event::MemberForgotten(member) => {
+            info!(%node, member = %member.name, incarnation = member.life.incarnation.0, "member forgotten");
+        }
+        Event::TagsChanged(profile) => {
+            info!(%node, member = %profile.name, incarnation = profile.life.incarnation.0, "member changed its tags");
+        }
+        Event::PartitionDetected(partition) => {
+            warn!(%node, kind = ?partition.kind, unreachable = partition.unreachable.len(), share = partition.share, quorum = partition.quorum, "partition detected");
+        }
+        Event::PartitionHealed { sides, lasted } => {
+            info!(%node, sides, ?lasted, "partition healed");
+        }
+        Event::QuorumLost => warn!(%node, "quorum lost"),
+        Event::QuorumGained => info!(%node, "quorum gained"),
+    }
+}
