@@ -1,0 +1,55 @@
+//! Discovery: how a node hears of others before it knows anyone.
+//!
+//! A [`Strategy`] is asked for [`Seed`]s: addresses where a member of the cluster *might* answer.
+//! [`watch`] asks it again and again, and hands what it finds to the node. That is all: discovery
+//! proposes, it never adds or removes a member. A stale or wrong seed costs one dial.
+//!
+//! ```text
+//!   Strategy ── seeds ──▶ watch ── propose(seed) ──▶ the node's engine, which knows who is a member
+//!      ▲                    │ every interval; after a failure with back-off
+//!      └──── discover() ────┘
+//! ```
+//!
+//! [`Manual`] finds nothing (operators join nodes by hand), [`Static`] is a list from the
+//! configuration. A strategy of your own takes a dozen lines:
+//!
+//! ```
+//! use std::sync::Arc;
+//! use convoke_discovery::{BoxFuture, DiscoverError, Seed, Strategy, WatchOptions, watch};
+//!
+//! /// One seed a line, from the environment.
+//! struct Environment;
+//!
+//! impl Strategy for Environment {
+//!     fn name(&self) -> &'static str {
+//!         "environment"
+//!     }
+//!
+//!     fn discover(&self) -> BoxFuture<'_, Result<Vec<Seed>, DiscoverError>> {
+//!         Box::pin(async {
+//!             let seeds = std::env::var("MY_SEEDS").map_err(DiscoverError::source)?;
+//!             seeds.lines().map(|line| line.parse().map_err(DiscoverError::source)).collect()
+//!         })
+//!     }
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")] async fn main() {
+//! let found = watch(Arc::new(Environment), WatchOptions::default(), |seed| {
+//!     Box::pin(async move { println!("try {seed}") }) // in a program: node.propose(&seed)
+//! });
+//! assert!(found.run_once().await.is_err(), "the variable is not set");
+//! # }
+//! ```
+
+mod backoff;
+mod manual;
+mod seed;
+mod static_list;
+mod strategy;
+mod watch;
+
+pub use manual::Manual;
+pub use seed::{Seed, SeedError};
+pub use static_list::Static;
+pub use strategy::{BoxFuture, DiscoverError, Strategy};
+pub use watch::{Found, Pass, SEEDS_MAX, Status, Watch, WatchOptions, watch};
