@@ -1,0 +1,92 @@
+//! `convoke cluster`: joins, leaves and removals. Each prints its fixed line, then the status.
+
+use std::io::Write;
+
+use super::{Wanted, status};
+use crate::api::model::{DiscoveryAction, DiscoveryRequest, Done, NodeRequest, Status};
+use crate::args::{ClusterCommand, DiscoveryArg};
+use crate::client::Client;
+
+pub(super) async fn run(
+    command: &ClusterCommand,
+    wanted: &Wanted,
+    out: &mut dyn Write,
+) -> anyhow::Result<()> {
+    let client = wanted.client().await?;
+    match command {
+        ClusterCommand::Join { target } => {
+            let done = client
+                .post(
+                    "/v1/cluster/join",
+                    &NodeRequest {
+                        node: target.clone(),
+                    },
+                )
+                .await?;
+            report(&client, out, &done, "Join the cluster successfully.").await
+        }
+        ClusterCommand::Leave => {
+            let done = client
+                .post("/v1/cluster/leave", &serde_json::json!({}))
+                .await?;
+            report(&client, out, &done, "Leave the cluster successfully.").await
+        }
+        ClusterCommand::ForceLeave { target } => {
+            let done = client
+                .post(
+                    "/v1/cluster/force-leave",
+                    &NodeRequest {
+                        node: target.clone(),
+                    },
+                )
+                .await?;
+            report(
+                &client,
+                out,
+                &done,
+                "Remove the node from cluster successfully.",
+            )
+            .await
+        }
+        ClusterCommand::Status(args) => status::run(args, &client, out).await,
+        ClusterCommand::Discovery { action } => discovery(*action, &client, out).await,
+    }
+}
+
+async fn report(
+    client: &Client,
+    out: &mut dyn Write,
+    done: &Done,
+    line: &str,
+) -> anyhow::Result<()> {
+    if !done.changed {
+        return Ok(writeln!(out, "Ignore.")?);
+    }
+    writeln!(out, "{line}")?;
+    let status: Status = client.get("/v1/status").await?;
+    writeln!(out, "{}", status::line(&status))?;
+    notes(out, done)
+}
+
+async fn discovery(
+    action: DiscoveryArg,
+    client: &Client,
+    out: &mut dyn Write,
+) -> anyhow::Result<()> {
+    let action = match action {
+        DiscoveryArg::Enable => DiscoveryAction::Enable,
+        DiscoveryArg::Disable => DiscoveryAction::Disable,
+        DiscoveryArg::Run => DiscoveryAction::Run,
+    };
+    let done = client
+        .post("/v1/cluster/discovery", &DiscoveryRequest { action })
+        .await?;
+    notes(out, &done)
+}
+
+fn notes(out: &mut dyn Write, done: &Done) -> anyhow::Result<()> {
+    for note in &done.notes {
+        writeln!(out, "{note}")?;
+    }
+    Ok(())
+}

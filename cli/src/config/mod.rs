@@ -1,0 +1,204 @@
+//! Configuration: defaults, then the file, then the environment, then flags; the last word holds.
+//!
+//! Each source yields assignments of raw values to known keys. All are read and checked, the
+//! overruled ones too, so that a mistake does not hide behind a flag. Whatever is wrong is
+//! collected with its place; nothing starts on a configuration with a problem.
+
+mod choice;
+mod detector;
+mod env;
+mod error;
+mod file;
+mod key;
+mod kinds;
+mod origin;
+mod settings;
+mod template;
+mod validate;
+mod value;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+pub(crate) use choice::{Discovery, LogFormat};
+pub(crate) use env::Environment;
+pub(crate) use error::ConfigError;
+pub(crate) use kinds::{Tag, cli_duration, parse_peer};
+pub(crate) use origin::Origin;
+pub(crate) use settings::Settings;
+pub(crate) use template::{show, template};
+pub(crate) use value::local_name;
+
+use error::{Problem, nearest};
+use file::Document;
+use key::Key;
+use value::Raw;
+
+/// One value for one key.
+struct Assignment {
+    key: &'static Key,
+    raw: Raw,
+    origin: Origin,
+}
+
+/// A flag of the command line that sets a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Flag {
+    /// The key's dotted name.
+    pub(crate) key: String,
+    /// The value; lists by comma.
+    pub(crate) value: String,
+    /// The flag, as the user wrote it.
+    pub(crate) flag: String,
+}
+
+/// Where a configuration comes from.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Sources {
+    /// The file that `--config` names.
+    pub(crate) file: Option<PathBuf>,
+    /// The environment.
+    pub(crate) environment: Environment,
+    /// Flags, in their order.
+    pub(crate) flags: Vec<Flag>,
+}
+
+/// A configuration that is complete and checked.
+#[derive(Clone, Debug)]
+pub(crate) struct Effective {
+    /// The values.
+    pub(crate) settings: Settings,
+    /// The file that was read, if any.
+    pub(crate) file: Option<PathBuf>,
+    origins: BTreeMap<&'static str, Origin>,
+}
+
+impl Effective {
+    /// Where a key's value came from.
+    pub(crate) fn origin(&self, path: &str) -> Origin {
+        self.origins.get(path).cloned().unwrap_or(Origin::Default)
+    }
+}
+
+/// Reads every source and puts them together.
+///
+/// # Errors
+/// Everything that is wrong with any source.
+pub(crate) fn load(sources: &Sources) -> Result<Effective, ConfigError> {
+    let file = file::locate(
+        sources.file.as_deref(),
+        sources.environment.text(env::CONFIG),
+    );
+    let document = file.as_deref().map(Document::open).transpose()?;
+    let mut problems = Vec::new();
+    let mut assignments = document
+        .map(|document| document.assignments(&mut problems))
+        .unwrap_or_default();
+    assignments.extend(sources.environment.assignments(&mut problems));
+    assignments.extend(
+        sources
+            .flags
+            .iter()
+            .filter_map(|flag| from_flag(flag, &mut problems)),
+    );
+    finish(file, assignments, problems)
+}
+
+/// Checks a file as if it were the only source.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub(crate) fn check_file(path: &Path) -> Result<Effective, ConfigError> {
+    check(path, &Document::open(path)?)
+}
+
+fn check(path: &Path, document: &Document) -> Result<Effective, ConfigError> {
+    let mut problems = Vec::new();
+    let assignments = document.assignments(&mut problems);
+    finish(Some(path.to_path_buf()), assignments, problems)
+}
+
+fn finish(
+    file: Option<PathBuf>,
+    assignments: Vec<Assignment>,
+    mut problems: Vec<Problem>,
+) -> Result<Effective, ConfigError> {
+    let mut effective = Effective {
+        settings: Settings::default(),
+        file,
+        origins: BTreeMap::new(),
+    };
+    // The profile sets what single values then change, so it comes first, from whichever source.
+    let (profile, others): (Vec<_>, Vec<_>) = assignments
+        .into_iter()
+        .partition(|assignment| assignment.key.path == "detector.profile");
+    effective.apply(profile, &mut problems);
+    effective.settings.engine = effective.settings.profile.engine();
+    effective.apply(others, &mut problems);
+    if problems.is_empty() {
+        problems = validate::problems(&effective);
+    }
+    if problems.is_empty() {
+        Ok(effective)
+    } else {
+        Err(ConfigError { problems })
+    }
+}
+
+impl Effective {
+    fn apply(&mut self, assignments: Vec<Assignment>, problems: &mut Vec<Problem>) {
+        for Assignment { key, raw, origin } in assignments {
+            let field = (key.field)(&mut self.settings);
+            let reason = match field.read(&raw) {
+                Ok(()) => validate::range(key, field),
+                Err(reason) => Err(mismatch(&field.expects(), &raw, &reason)),
+            };
+            match reason {
+                Ok(()) => {
+                    self.origins.insert(key.path, origin);
+                }
+                Err(message) => problems.push(Problem {
+                    origin,
+                    key: Some(key.path.into()),
+                    message,
+                }),
+            }
+        }
+    }
+}
+
+fn mismatch(expects: &str, raw: &Raw, reason: &str) -> String {
+    let separator = if reason.is_empty() { "" } else { ": " };
+    format!(
+        "expected {expects}, found {}{separator}{reason}",
+        raw.describe()
+    )
+}
+
+fn from_flag(flag: &Flag, problems: &mut Vec<Problem>) -> Option<Assignment> {
+    let origin = Origin::Flag(flag.flag.clone());
+    let Some(key) = key::find(&flag.key) else {
+        problems.push(unknown_key(&flag.key, origin));
+        return None;
+    };
+    Some(Assignment {
+        key,
+        raw: Raw::Word(flag.value.clone()),
+        origin,
+    })
+}
+
+fn unknown_key(path: &str, origin: Origin) -> Problem {
+    let near = nearest(path, key::all().iter().map(|key| key.path));
+    let hint = near
+        .map(|near| format!(": did you mean {near}?"))
+        .unwrap_or_default();
+    Problem {
+        origin,
+        key: Some(path.to_owned()),
+        message: format!("unknown key{hint}"),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,39 @@
+//! Where a value of the configuration came from.
+
+use std::fmt;
+use std::path::PathBuf;
+
+/// The source of a value, from the weakest to the strongest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// Nobody set it.
+    Default,
+    /// A place in the configuration file.
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Line and column, counted from 1; `None` for the file as a whole.
+        place: Option<(usize, usize)>,
+    },
+    /// An environment variable.
+    Environment(String),
+    /// A flag of the command line, as it is written there.
+    Flag(String),
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default => f.write_str("default"),
+            Self::File {
+                path,
+                place: Some((line, column)),
+            } => {
+                write!(f, "{}:{line}:{column}", path.display())
+            }
+            Self::File { path, place: None } => path.display().fmt(f),
+            Self::Environment(variable) => write!(f, "environment {variable}"),
+            Self::Flag(flag) => write!(f, "flag {flag}"),
+        }
+    }
+}

@@ -1,0 +1,607 @@
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use convoke_core::Config as EngineConfig;
+use convoke_core::config::{ProbeTargets, QuorumRule};
+
+use super::choice::{
+    AddressType, Choice, OnDown, PortMapping, Profile, RecordType, SecurityMode, SplitBrain, word,
+};
+use super::*;
+
+const FILE: &str = "c.toml";
+
+/// What a file with this text comes to.
+fn from_text(text: &str) -> Result<Effective, ConfigError> {
+    check(
+        Path::new(FILE),
+        &Document::new(Path::new(FILE), text.to_owned()),
+    )
+}
+
+/// The single problem of a file with this text.
+fn problem(text: &str) -> String {
+    let error = from_text(text).expect_err(text);
+    assert_eq!(error.problems.len(), 1, "{error}");
+    error.to_string()
+}
+
+fn from_environment(variables: &[(&str, &str)]) -> Result<Effective, ConfigError> {
+    load_from("", variables, &[])
+}
+
+/// As [`load`], with a real file.
+fn load_from(
+    text: &str,
+    variables: &[(&str, &str)],
+    flags: &[(&str, &str)],
+) -> Result<Effective, ConfigError> {
+    let folder = tempfile::tempdir().expect("a folder for the test");
+    let file = folder.path().join(FILE);
+    std::fs::write(&file, text).expect("the folder is ours");
+    let flag = |(key, value): &(&str, &str)| Flag {
+        key: (*key).into(),
+        value: (*value).into(),
+        flag: "--set".into(),
+    };
+    load(&Sources {
+        file: Some(file),
+        environment: Environment::of(variables),
+        flags: flags.iter().map(flag).collect(),
+    })
+}
+
+#[test]
+fn nothing_configured_is_the_defaults() {
+    let effective = from_text("").unwrap();
+    assert_eq!(effective.settings.node.name.as_str(), "convoke@127.0.0.1");
+    assert_eq!(effective.settings.engine(), EngineConfig::lan());
+    assert_eq!(effective.origin("node.name"), Origin::Default);
+}
+
+#[test]
+fn flags_win_over_the_environment_which_wins_over_the_file_which_wins_over_defaults() {
+    let file = "[cluster]\nname = \"file\"";
+    let variables = [("CONVOKE_CLUSTER_NAME", "environment")];
+    let flags = [("cluster.name", "flag")];
+    let name = |effective: Effective| {
+        (
+            effective.settings.cluster.name.clone(),
+            effective.origin("cluster.name").to_string(),
+        )
+    };
+    assert_eq!(
+        name(load_from("", &[], &[]).unwrap()),
+        ("convoke".into(), "default".into())
+    );
+    let (value, origin) = name(load_from(file, &[], &[]).unwrap());
+    assert!(
+        value == "file" && origin.ends_with("c.toml:2:8"),
+        "{value} {origin}"
+    );
+    let from_variable = name(load_from(file, &variables, &[]).unwrap());
+    assert_eq!(
+        from_variable,
+        (
+            "environment".into(),
+            "environment CONVOKE_CLUSTER_NAME".into()
+        )
+    );
+    let from_flag = name(load_from(file, &variables, &flags).unwrap());
+    assert_eq!(from_flag, ("flag".into(), "flag --set".into()));
+}
+
+#[test]
+fn an_overruled_mistake_is_still_a_mistake() {
+    let error = load_from(
+        "[cluster]\nautoclean = 5",
+        &[("CONVOKE_CLUSTER_AUTOCLEAN", "5m")],
+        &[],
+    )
+    .unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("c.toml:2:13: cluster.autoclean: expected a duration"),
+        "{error}"
+    );
+}
+
+#[test]
+fn an_unknown_key_is_told_with_its_place_and_the_nearest_one() {
+    let cases = [
+        (
+            "[node]\nnmae = \"a@h\"",
+            "c.toml:2:1: node.nmae: unknown key: did you mean node.name?",
+        ),
+        (
+            "[clustre]\nname = \"x\"",
+            "c.toml:1:2: clustre: unknown key: did you mean cluster.name?",
+        ),
+        (
+            "[cluster.static]\nseed = []",
+            "c.toml:2:1: cluster.static.seed: unknown key: did you mean cluster.static.seeds?",
+        ),
+        ("zzz = 1", "c.toml:1:1: zzz: unknown key"),
+        (
+            "\"node.name\" = \"a@h\"",
+            "c.toml:1:1: \"node.name\": unknown key: did you mean node.name?",
+        ),
+    ];
+    for (text, expected) in cases {
+        assert_eq!(problem(text), expected);
+    }
+}
+
+#[test]
+fn a_value_of_the_wrong_type_is_told_with_its_place_and_what_would_be_right() {
+    let cases = [
+        (
+            "[node]\nname = 5",
+            "c.toml:2:8: node.name: expected a node name such as \"convoke1@10.0.0.1\", found 5",
+        ),
+        (
+            "[cluster]\nautoheal = \"yes\"",
+            "c.toml:2:12: cluster.autoheal: expected true or false, found \"yes\"",
+        ),
+        (
+            "[cluster]\ndiscovery_interval = 5",
+            "c.toml:2:22: cluster.discovery_interval: expected a duration such as \"200ms\", \"5s\" or \"1m 30s\", found 5",
+        ),
+        (
+            "[node]\nlisten = \"10.0.0.1\"",
+            "c.toml:2:10: node.listen: expected an address with a port, such as \"10.0.0.7:4370\" or \"[::1]:4370\", found \"10.0.0.1\"",
+        ),
+        (
+            "[cluster]\nquorum = \"static:0\"",
+            "c.toml:2:10: cluster.quorum: expected \"majority\", \"static:<n>\" (such as \"static:3\") or \"none\", found \"static:0\": a static quorum is at least 1",
+        ),
+        (
+            "[log]\nformat = \"jsn\"",
+            "c.toml:2:10: log.format: expected \"text\" or \"json\", found \"jsn\": did you mean \"json\"?",
+        ),
+        (
+            "[log]\nlevel = \"loud\"",
+            "c.toml:2:9: log.level: expected \"off\"",
+        ),
+        (
+            "[cluster.static]\nseeds = [\"a b\"]",
+            "c.toml:2:9: cluster.static.seeds: expected a list, each entry a node such as",
+        ),
+        (
+            "[detector]\nfanout = 1.5",
+            "c.toml:2:10: detector.fanout: expected a whole number, found a fractional number",
+        ),
+        (
+            "[node]\nname = { a = 1 }",
+            "c.toml:2:8: node.name: expected a node name such as \"convoke1@10.0.0.1\", found a table",
+        ),
+    ];
+    for (text, expected) in cases {
+        let problem = problem(text);
+        assert!(problem.starts_with(expected), "{problem}\n{expected}");
+    }
+}
+
+#[test]
+fn a_value_out_of_range_is_told_with_the_range() {
+    let cases = [
+        (
+            "[node]\ndist_listen_min = 0",
+            "c.toml:2:19: node.dist_listen_min: 0 is out of range: expected 1 to 65535",
+        ),
+        (
+            "[node]\ndist_listen_min = 70000",
+            "c.toml:2:19: node.dist_listen_min: expected a whole number, found 70000: it is out of range",
+        ),
+        (
+            "[detector]\nprobe_interval = \"1ms\"",
+            "c.toml:2:18: detector.probe_interval: \"1ms\" is out of range: expected \"10ms\" to \"1h\"",
+        ),
+        (
+            "[cluster]\nautoclean = \"10ms\"",
+            "c.toml:2:13: cluster.autoclean: \"10ms\" is out of range: expected \"1s\" to \"8760h\"",
+        ),
+    ];
+    for (text, expected) in cases {
+        assert_eq!(problem(text), expected);
+    }
+}
+
+#[test]
+fn what_is_no_toml_is_told_with_its_place() {
+    let problem = problem("[node]\nname = \"a@h\n");
+    assert!(
+        problem.starts_with("c.toml:2:") && problem.contains("not valid TOML"),
+        "{problem}"
+    );
+    let twice = self::problem("[node]\nname = \"a@h\"\nname = \"b@h\"");
+    assert!(
+        twice.starts_with("c.toml:3:") && twice.contains("duplicate"),
+        "{twice}"
+    );
+}
+
+#[test]
+fn every_mistake_is_told_at_once_in_the_order_of_the_file() {
+    let error =
+        from_text("[log]\nformat = 1\n[cluster]\nautoheal = 2\n[node]\nname = 3").unwrap_err();
+    let keys: Vec<_> = error
+        .problems
+        .iter()
+        .filter_map(|problem| problem.key.clone())
+        .collect();
+    assert_eq!(keys, ["log.format", "cluster.autoheal", "node.name"]);
+}
+
+#[test]
+fn a_file_that_is_named_and_missing_is_an_error() {
+    let file = Some(PathBuf::from("/nonexistent/convoke.toml"));
+    let error = load(&Sources {
+        file,
+        ..Sources::default()
+    })
+    .unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .starts_with("/nonexistent/convoke.toml: cannot read"),
+        "{error}"
+    );
+    let environment = Environment::of(&[("CONVOKE_CONFIG", "/nonexistent/other.toml")]);
+    let error = load(&Sources {
+        environment,
+        ..Sources::default()
+    })
+    .unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .starts_with("/nonexistent/other.toml: cannot read"),
+        "{error}"
+    );
+}
+
+#[test]
+fn lists_in_the_environment_are_separated_by_commas() {
+    let seeds = "convoke1@10.0.0.1, [::1]:4370 ,convoke2";
+    let effective = from_environment(&[("CONVOKE_CLUSTER_STATIC_SEEDS", seeds)]).unwrap();
+    let found: Vec<_> = effective
+        .settings
+        .cluster
+        .seeds
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(
+        found,
+        ["convoke1@10.0.0.1", "[::1]:4370", "convoke2@127.0.0.1"]
+    );
+    let effective = from_environment(&[("CONVOKE_DETECTOR_RECONCILE_DELAY", "1ms,2s")]).unwrap();
+    assert_eq!(
+        effective.settings.engine.reconcile_delay,
+        (Duration::from_millis(1), Duration::from_secs(2))
+    );
+}
+
+#[test]
+fn words_of_the_environment_take_the_type_of_their_key() {
+    let effective = from_environment(&[
+        ("CONVOKE_CLUSTER_AUTOHEAL", "false"),
+        ("CONVOKE_DETECTOR_FANOUT", "7"),
+        ("CONVOKE_CLUSTER_QUORUM", "static:3"),
+        ("CONVOKE_CLUSTER_AUTOCLEAN", "never"),
+        ("CONVOKE_NODE_NAME", "convoke2"),
+        ("CONVOKE_LOG_LEVEL", ""),
+    ])
+    .unwrap();
+    let engine = effective.settings.engine();
+    assert!(!engine.autoheal);
+    assert_eq!(
+        (engine.fanout, engine.quorum, engine.autoclean),
+        (7, QuorumRule::Static(3), None)
+    );
+    assert_eq!(effective.settings.node.name.as_str(), "convoke2@127.0.0.1");
+    assert_eq!(
+        effective.origin("log.level"),
+        Origin::Default,
+        "an empty variable sets nothing"
+    );
+}
+
+#[test]
+fn an_unknown_variable_is_an_error_with_the_nearest_one() {
+    let error = from_environment(&[("CONVOKE_NODE_NMAE", "a@h")])
+        .unwrap_err()
+        .to_string();
+    assert_eq!(
+        error,
+        "environment CONVOKE_NODE_NMAE: no configuration key has this variable: did you mean CONVOKE_NODE_NAME?"
+    );
+    let error = from_environment(&[("CONVOKE_DETECTOR_FANOUT", "many")])
+        .unwrap_err()
+        .to_string();
+    let expected = "environment CONVOKE_DETECTOR_FANOUT: detector.fanout: expected a whole number, found \"many\"";
+    assert_eq!(error, expected);
+}
+
+#[test]
+fn what_kubernetes_puts_into_the_environment_is_no_mistake() {
+    let links = [
+        ("CONVOKE_SERVICE_HOST", "10.0.0.1"),
+        ("CONVOKE_SERVICE_PORT_HTTP", "80"),
+        ("CONVOKE_PORT", "tcp://10.0.0.1:80"),
+        ("CONVOKE_PORT_80_TCP_ADDR", "10.0.0.1"),
+    ];
+    from_environment(&links).unwrap();
+}
+
+#[test]
+fn an_unknown_key_on_the_command_line_is_an_error_with_the_nearest_one() {
+    let error = load_from("", &[], &[("detector.fanuot", "3")])
+        .unwrap_err()
+        .to_string();
+    assert_eq!(
+        error,
+        "flag --set: detector.fanuot: unknown key: did you mean detector.fanout?"
+    );
+}
+
+#[test]
+fn single_detector_values_win_over_the_profile_wherever_they_stand() {
+    let text = "[detector]\nsuspicion_max = \"20s\"\nprofile = \"wan\"\n";
+    let engine = from_text(text).unwrap().settings.engine();
+    let expected = EngineConfig {
+        suspicion_max: Duration::from_secs(20),
+        ..EngineConfig::wan()
+    };
+    assert_eq!(engine, expected);
+    let late = load_from(text, &[("CONVOKE_DETECTOR_PROFILE", "local")], &[]).unwrap();
+    let expected = EngineConfig {
+        suspicion_max: Duration::from_secs(20),
+        ..EngineConfig::local()
+    };
+    assert_eq!(late.settings.engine(), expected);
+    let all =
+        from_text("[detector]\nprobe_targets = \"all\"\n[cluster]\nautoclean = \"1m\"").unwrap();
+    assert_eq!(all.settings.engine().probe_targets, ProbeTargets::All);
+    assert_eq!(
+        all.settings.engine().autoclean,
+        Some(Duration::from_secs(60))
+    );
+}
+
+#[test]
+fn what_this_version_lacks_is_refused_in_plain_words() {
+    let cases = [
+        (
+            "[cluster]\ndiscovery = \"mcast\"",
+            "c.toml:2:13: cluster.discovery: the mcast strategy is not in this version: use manual or static",
+        ),
+        (
+            "[cluster]\ndiscovery = \"k8s\"",
+            "c.toml:2:13: cluster.discovery: the k8s strategy is not in this version: use manual or static",
+        ),
+        (
+            "[cluster]\nsplit_brain = \"keep-majority\"",
+            "c.toml:2:15: cluster.split_brain: split_brain = \"keep-majority\" is not in this version: use \"off\"",
+        ),
+        (
+            "[node]\nport_mapping = \"epmd\"",
+            "c.toml:2:16: node.port_mapping: epmd mode is not in this version: use \"conventional\"",
+        ),
+        (
+            "[security]\nmode = \"pki\"",
+            "c.toml:2:8: security.mode: the pki mode is not in this version: use \"secret\"",
+        ),
+        (
+            "[http]\nlisten = \"127.0.0.1:18083\"",
+            "c.toml:2:10: http.listen: HTTP over TCP is not in this version: use \"off\" (the API is served on the control socket)",
+        ),
+    ];
+    for (text, expected) in cases {
+        assert_eq!(problem(text), expected);
+    }
+    let error = from_environment(&[("WITH_EPMD", "1")])
+        .unwrap_err()
+        .to_string();
+    assert_eq!(
+        error,
+        "environment WITH_EPMD: node.port_mapping: epmd mode is not in this version: use \"conventional\""
+    );
+    from_environment(&[("WITH_EPMD", "0")]).unwrap();
+}
+
+#[test]
+fn values_that_contradict_each_other_are_refused() {
+    let found = problem("[detector]\nsuspicion_min = \"20s\"");
+    assert_eq!(
+        found,
+        "c.toml:2:17: detector.suspicion_min: 20s is more than detector.suspicion_max, which is 12s"
+    );
+    let tags: Vec<String> = (0..60)
+        .map(|number| format!("\"key{number}=value\""))
+        .collect();
+    let found = problem(&format!("[node]\ntags = [{}]", tags.join(", ")));
+    assert!(found.contains("node.tags: tags are too large"), "{found}");
+}
+
+#[test]
+fn a_name_beyond_the_port_rule_needs_explicit_addresses() {
+    let found = problem("[node]\nname = \"n1000@127.0.0.1\"");
+    assert!(
+        found.starts_with("c.toml:2:8: node.name:") && found.contains("node.listen"),
+        "{found}"
+    );
+    let explicit = "listen = \"127.0.0.1:9000\"\nrpc_listen = \"127.0.0.1:9001\"";
+    from_text(&format!("[node]\nname = \"n1000@127.0.0.1\"\n{explicit}")).unwrap();
+}
+
+#[test]
+fn the_template_is_valid_and_every_line_of_it_can_be_uncommented() {
+    let template = template();
+    from_text(&template).unwrap();
+    let uncommented: String = template
+        .lines()
+        .map(|line| match line.strip_prefix("# ") {
+            Some(rest) if is_assignment(rest) => format!("{rest}\n"),
+            _ => format!("{line}\n"),
+        })
+        .collect();
+    let effective = from_text(&uncommented).unwrap();
+    let set = key::all()
+        .iter()
+        .filter(|key| effective.origin(key.path) != Origin::Default)
+        .count();
+    assert_eq!(set, key::all().len(), "the template shows every key");
+    assert_eq!(effective.settings.engine(), EngineConfig::lan());
+}
+
+fn is_assignment(line: &str) -> bool {
+    line.split_once(" = ").is_some_and(|(name, _)| {
+        name.chars()
+            .all(|c| c.is_ascii_lowercase() || c == '_' || c.is_ascii_digit())
+    })
+}
+
+/// The keys of the operator's contract.
+#[test]
+fn a_file_with_every_key_of_the_contract_is_read() {
+    let text = r#"
+        [node]
+        name = "convoke@127.0.0.1"
+        data_dir = "/d"
+        listen = "127.0.0.1:4370"
+        advertise = "127.0.0.1:4370"
+        rpc_listen = "127.0.0.1:5370"
+        port_mapping = "conventional"
+        dist_listen_min = 6369
+        dist_listen_max = 6369
+        epmd_embedded = false
+        [cluster]
+        name = "convoke"
+        discovery = "manual"
+        discovery_interval = "5s"
+        autoheal = true
+        autoclean = "5m"
+        quorum = "majority"
+        split_brain = "off"
+        stable_after = "20s"
+        on_down = "stay"
+        [cluster.static]
+        seeds = ["convoke1@10.0.0.1", "convoke2@10.0.0.2"]
+        [cluster.mcast]
+        addr = "239.192.0.1"
+        ports = [4369, 4370]
+        iface = "0.0.0.0"
+        ttl = 255
+        loop = true
+        [cluster.dns]
+        name = "nodes.example.org"
+        app = "convoke"
+        record_type = "a"
+        server = "10.0.0.53"
+        [cluster.etcd]
+        server = ["http://127.0.0.1:2379"]
+        prefix = "convokecl"
+        node_ttl = "1m"
+        ssl.cacertfile = "ca.pem"
+        ssl.certfile = "c.pem"
+        ssl.keyfile = "c.key"
+        username = "u"
+        password = "p"
+        [cluster.k8s]
+        apiserver = "https://kubernetes.default.svc:443"
+        service_name = "convoke"
+        namespace = "default"
+        address_type = "ip"
+        app_name = "convoke"
+        suffix = ""
+        [security]
+        mode = "secret"
+        secret_file = "/s"
+        ca = "ca.pem"
+        cert = "n.pem"
+        key = "n.key"
+        crl = "c.pem"
+        [detector]
+        profile = "lan"
+        [http]
+        listen = "off"
+        [log]
+        level = "info"
+        format = "text"
+    "#;
+    from_text(text).unwrap();
+}
+
+#[test]
+fn show_names_every_value_with_its_origin_and_hides_passwords() {
+    let variables = [
+        ("CONVOKE_CLUSTER_ETCD_PASSWORD", "hunter2"),
+        ("CONVOKE_NODE_NAME", "a@h.example"),
+    ];
+    let shown = show(&from_environment(&variables).unwrap());
+    assert!(!shown.contains("hunter2"), "{shown}");
+    let line = |key: &str| {
+        shown
+            .lines()
+            .find(|line| line.starts_with(&format!("{key} ")))
+            .expect(key)
+    };
+    assert!(
+        line("node.name").ends_with("# environment CONVOKE_NODE_NAME"),
+        "{shown}"
+    );
+    assert!(
+        line("node.name").starts_with("node.name = \"a@h.example\""),
+        "{shown}"
+    );
+    assert!(
+        line("detector.probe_interval").contains("= \"1s\""),
+        "{shown}"
+    );
+    assert!(
+        line("detector.probe_interval").ends_with("# default"),
+        "{shown}"
+    );
+}
+
+#[test]
+fn keys_and_variables_are_unique_and_keys_lie_in_tables() {
+    let keys: BTreeSet<_> = key::all().iter().map(|key| key.path).collect();
+    let variables: BTreeSet<_> = key::all().iter().map(Key::variable).collect();
+    assert_eq!(
+        (keys.len(), variables.len()),
+        (key::all().len(), key::all().len())
+    );
+    for key in key::all() {
+        let (table, name) = key.split();
+        assert!(!table.is_empty() && !name.is_empty());
+    }
+    assert_eq!(
+        key::find("cluster.static.seeds").unwrap().variable(),
+        "CONVOKE_CLUSTER_STATIC_SEEDS"
+    );
+}
+
+#[test]
+fn every_choice_has_one_word() {
+    fn holds<T: Choice + std::fmt::Debug>() {
+        let words: BTreeSet<_> = T::WORDS.iter().map(|(word, _)| *word).collect();
+        assert_eq!(words.len(), T::WORDS.len());
+        for (text, value) in T::WORDS {
+            assert_eq!(word(*value), *text);
+        }
+    }
+    holds::<Discovery>();
+    holds::<SplitBrain>();
+    holds::<PortMapping>();
+    holds::<OnDown>();
+    holds::<RecordType>();
+    holds::<AddressType>();
+    holds::<SecurityMode>();
+    holds::<Profile>();
+    holds::<LogFormat>();
+    holds::<ProbeTargets>();
+}

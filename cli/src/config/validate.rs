@@ -1,0 +1,149 @@
+//! What no single value can get wrong: ranges, values that contradict each other, and features
+//! that this version does not have.
+
+use super::choice::{Discovery, PortMapping, SecurityMode, SplitBrain, word};
+use super::error::Problem;
+use super::key::Key;
+use super::kinds::Switched;
+use super::value::{Setting, show_duration};
+use super::{Effective, Settings};
+use std::time::Duration;
+
+/// Whether a value that was just read is in its key's range.
+///
+/// # Errors
+/// A sentence with the range.
+pub(super) fn range(key: &Key, field: &dyn Setting) -> Result<(), String> {
+    let (Some((least, most)), Some(value)) = (key.within, field.measure()) else {
+        return Ok(());
+    };
+    if (least..=most).contains(&value) {
+        return Ok(());
+    }
+    let is_duration = field
+        .show()
+        .is_some_and(|shown| shown.starts_with(['"', '[']));
+    let print = |number: u64| match is_duration {
+        true => format!("{:?}", show_duration(Duration::from_millis(number))),
+        false => number.to_string(),
+    };
+    let shown = field.show().unwrap_or_default();
+    Err(format!(
+        "{shown} is out of range: expected {} to {}",
+        print(least),
+        print(most)
+    ))
+}
+
+/// What contradicts itself, or is not in this version. `effective` is otherwise right.
+pub(super) fn problems(effective: &Effective) -> Vec<Problem> {
+    let found = unavailable(&effective.settings)
+        .into_iter()
+        .chain(contradictions(&effective.settings));
+    found
+        .map(|(key, message)| Problem {
+            origin: effective.origin(key),
+            key: Some(key.into()),
+            message,
+        })
+        .collect()
+}
+
+/// A key, and what is wrong with it.
+type Finding = (&'static str, String);
+
+fn unavailable(settings: &Settings) -> Vec<Finding> {
+    let mut found = Vec::new();
+    let mut refuse = |key, what: &str, instead: &str| {
+        found.push((key, format!("{what} is not in this version: {instead}")));
+    };
+    let cluster = &settings.cluster;
+    if !matches!(cluster.discovery, Discovery::Manual | Discovery::Static) {
+        let what = format!("the {} strategy", cluster.discovery);
+        refuse("cluster.discovery", &what, "use manual or static");
+    }
+    if cluster.split_brain != SplitBrain::Off {
+        let what = format!("split_brain = {:?}", word(cluster.split_brain));
+        refuse("cluster.split_brain", &what, "use \"off\"");
+    }
+    if settings.node.port_mapping == PortMapping::Epmd {
+        refuse("node.port_mapping", "epmd mode", "use \"conventional\"");
+    }
+    if settings.security.mode == SecurityMode::Pki {
+        refuse("security.mode", "the pki mode", "use \"secret\"");
+    }
+    if settings.http_listen != Switched::Off {
+        let instead = "use \"off\" (the API is served on the control socket)";
+        refuse("http.listen", "HTTP over TCP", instead);
+    }
+    found
+}
+
+fn contradictions(settings: &Settings) -> Vec<Finding> {
+    let mut found = Vec::new();
+    let engine = &settings.engine;
+    let orders = [
+        (
+            "detector.probe_timeout_min",
+            engine.probe_timeout_min,
+            "detector.probe_timeout_max",
+            engine.probe_timeout_max,
+        ),
+        (
+            "detector.probe_timeout_max",
+            engine.probe_timeout_max,
+            "detector.probe_interval",
+            engine.probe_interval,
+        ),
+        (
+            "detector.suspicion_min",
+            engine.suspicion_min,
+            "detector.suspicion_max",
+            engine.suspicion_max,
+        ),
+        (
+            "detector.silence_min",
+            engine.silence_min,
+            "detector.silence_max",
+            engine.silence_max,
+        ),
+    ];
+    for (low_key, low, high_key, high) in orders {
+        if low > high {
+            let (low, high) = (show_duration(low), show_duration(high));
+            found.push((
+                low_key,
+                format!("{low} is more than {high_key}, which is {high}"),
+            ));
+        }
+    }
+    if settings.node.dist_listen_min > settings.node.dist_listen_max {
+        found.push((
+            "node.dist_listen_min",
+            "is more than node.dist_listen_max".into(),
+        ));
+    }
+    found.extend(tags(settings));
+    found.extend(names(settings));
+    found
+}
+
+fn tags(settings: &Settings) -> Option<Finding> {
+    let tags = settings
+        .node
+        .tags
+        .iter()
+        .map(|tag| (tag.key.clone(), tag.value.clone()))
+        .collect();
+    let most = convoke_core::member::TAGS_BYTES_MAX;
+    let message = format!("tags are too large: keys and values may have {most} bytes in all");
+    (!convoke_core::member::tags_fit(&tags)).then_some(("node.tags", message))
+}
+
+/// The port rule needs an offset unless every port is given.
+fn names(settings: &Settings) -> Option<Finding> {
+    let node = &settings.node;
+    let explicit = node.listen.is_some() && node.rpc_listen.is_some();
+    let error = node.name.port_offset().err().filter(|_| !explicit)?;
+    Some(("node.name", error.to_string()))
+}
