@@ -1,0 +1,23 @@
+//! The harness of whole-cluster tests.
+//!
+//! A [`Fleet`] is one user's machine: a folder of its own for state, configuration and secret, and
+//! a block of loopback addresses of its own, so that every node has its conventional ports and
+//! any number of tests run side by side. Its [`Node`]s are real `convoke start` processes, asked
+//! over their control socket and through the `convoke` command, as an operator would.
+//!
+//! Nothing here sleeps for luck: [`eventually`] waits for a condition with a deadline, and
+//! [`throughout`] watches that a condition holds for a while.
+
+mod block;
+mod fleet;
+mod http;
+mod node;
+mod program;
+mod status;
+mod wait;
+
+pub use fleet::{Fleet, Launch};
+pub use node::Node;
+pub use program::{Run, run, run_within};
+pub use status::{Cluster, Event, Member, Status};
+pub use wait::{eventually, throughout};

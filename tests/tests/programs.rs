@@ -1,0 +1,59 @@
+//! The programs that come with the project run to their end.
+
+use std::process::Command;
+use std::time::Duration;
+
+use convoke_tests::{Fleet, run_within};
+
+#[test]
+fn the_demo_of_eight_nodes_goes_as_it_must() {
+    let fleet = Fleet::new();
+    let demo = run_within(
+        &mut fleet.command(&["demo", "--nodes", "8"]),
+        Duration::from_secs(90),
+    );
+    demo.expect_code(0).expect_complaint(&[]);
+    for step in [
+        "join",
+        "leave",
+        "crash",
+        "rejoin",
+        "cut",
+        "heal",
+        "force-leave",
+    ] {
+        assert!(
+            demo.stdout.to_lowercase().contains(step),
+            "no {step}: {demo:#?}"
+        );
+    }
+}
+
+#[test]
+fn the_embedding_example_runs_to_its_end() {
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.args([
+        "run",
+        "--quiet",
+        "--locked",
+        "--package",
+        "convoke",
+        "--example",
+        "embed",
+    ]);
+    let example = run_within(
+        cargo.current_dir(env!("CARGO_MANIFEST_DIR")),
+        Duration::from_secs(300),
+    );
+    example.expect_code(0).expect_complaint(&[]);
+    assert!(
+        !example.stdout.trim().is_empty(),
+        "it shows the members: {example:#?}"
+    );
+    let source = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../transport/examples/embed.rs"
+    );
+    let source = std::fs::read_to_string(source).expect("the example");
+    assert!(source.lines().count() < 40, "under 40 lines");
+}
