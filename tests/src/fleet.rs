@@ -8,6 +8,7 @@ use std::sync::Arc;
 use tempfile::TempDir;
 
 use crate::block::Block;
+use crate::host::Host;
 use crate::node::Node;
 use crate::program::{Run, binary, run};
 
@@ -69,6 +70,7 @@ impl Fleet {
             name: name.to_owned(),
             env: BTreeMap::new(),
             args: Vec::new(),
+            host: None,
             home: self.folder().to_owned(),
         }
     }
@@ -91,15 +93,6 @@ impl Fleet {
     /// The `convoke` command of this fleet's user.
     pub fn command(&self, args: &[&str]) -> Command {
         command(self.folder(), args)
-    }
-
-    /// Keeps the conventional ports of 127.0.0.1 to this test while the answer lives. Waits where
-    /// another test has them.
-    pub fn localhost(&self) -> std::fs::File {
-        let path = std::env::temp_dir().join("convoke-test-localhost");
-        let lock = std::fs::File::create(path).expect("the temporary folder is writable");
-        lock.lock().expect("a file can be locked");
-        lock
     }
 
     /// Runs `convoke` to its end.
@@ -131,6 +124,7 @@ pub struct Launch {
     name: String,
     env: BTreeMap<String, String>,
     args: Vec<String>,
+    host: Option<Host>,
     home: PathBuf,
 }
 
@@ -138,6 +132,12 @@ impl Launch {
     /// With a variable in its environment.
     pub fn env(mut self, key: &str, value: impl Into<String>) -> Self {
         self.env.insert(key.to_owned(), value.into());
+        self
+    }
+
+    /// On a host of its own, where every address and port is free.
+    pub fn on(mut self, host: &Host) -> Self {
+        self.host = Some(host.clone());
         self
     }
 
@@ -196,7 +196,10 @@ impl Launch {
     pub fn start_command(&self) -> Command {
         let mut command = self.command(&["start", "--node-name", &self.name]);
         command.args(&self.args);
-        command
+        match &self.host {
+            Some(host) => host.wrap(&command),
+            None => command,
+        }
     }
 
     /// Runs `convoke start` to its end: for starts that must fail.

@@ -10,6 +10,7 @@
 
 mod block;
 mod fleet;
+mod host;
 mod http;
 mod node;
 mod program;
@@ -17,6 +18,7 @@ mod status;
 mod wait;
 
 pub use fleet::{Fleet, Launch};
+pub use host::Host;
 pub use node::Node;
 pub use program::{Run, run, run_within};
 pub use status::{Cluster, Event, Member, Status};

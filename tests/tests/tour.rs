@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use convoke_tests::{Fleet, Node, Run, eventually};
+use convoke_tests::{Fleet, Host, Node, Run, eventually};
 use serde_json::Value;
 
 fn keys(value: &Value) -> BTreeSet<&str> {
@@ -23,10 +23,10 @@ fn json(run: &Run) -> Value {
 #[test]
 fn three_shells_on_one_machine() {
     let fleet = Fleet::new();
-    let _localhost = fleet.localhost();
+    let host = Host::new();
     let name = |n| format!("convoke{n}@127.0.0.1");
     let nodes: Vec<Node> = (1..=3)
-        .map(|n| fleet.launch_named(&name(n)).start())
+        .map(|n| fleet.launch_named(&name(n)).on(&host).start())
         .collect();
     for (node, port) in nodes.iter().zip(["4371", "4372", "4373"]) {
         assert!(
@@ -142,11 +142,11 @@ fn three_shells_on_one_machine() {
 #[test]
 fn a_node_starts_with_no_configuration_at_all() {
     let fleet = Fleet::new();
-    let _localhost = fleet.localhost();
+    let host = Host::new();
     // The name is the default one: nothing is said but `start`.
     let log =
         std::fs::File::create(fleet.folder().join("log")).expect("a fresh folder is writable");
-    let mut command = fleet.command(&["start"]);
+    let mut command = host.wrap(&fleet.command(&["start"]));
     command
         .stdout(log.try_clone().expect("a file can be shared"))
         .stderr(log);
