@@ -469,6 +469,7 @@ impl Engine {
                 self.bridge(now, id);
                 self.tell_failed(now, from, standing.life);
             }
+            self.tell_suspected(now, id);
             return true;
         }
         let buried = self.roster.tombstone(id);

@@ -489,6 +489,14 @@ impl Engine {
         self.end_trial(id);
     }
 
+    /// A suspected member speaks: it lives, and may never have heard of the suspicion.
+    pub(super) fn tell_suspected(&mut self, now: Instant, id: NodeId) {
+        if self.suspicions.contains_key(&id) && self.may_tell(now, id) {
+            let seq = self.questions.ask(id, Purpose::Contact, now);
+            self.send_ping(id, Class::Datagram, seq);
+        }
+    }
+
     pub(super) fn on_suspicion_over(&mut self, now: Instant, id: NodeId) {
         let Some(suspicion) = self.suspicions.get(&id) else {
             return;
