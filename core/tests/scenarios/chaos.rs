@@ -130,13 +130,14 @@ impl Chaos {
         }
     }
 
+    /// A newcomer joins by somebody who holds others: the only one that it ever heard of might be
+    /// lost, and then nobody could find it.
     fn join(&mut self) {
-        let Some(target) = self
+        let room = self.world.nodes.len() < NODES_MAX;
+        let target = self
             .somebody()
-            .filter(|_| self.world.nodes.len() < NODES_MAX)
-        else {
-            return;
-        };
+            .filter(|&target| room && self.world.nodes[target].engine().size() > 2);
+        let Some(target) = target else { return };
         let number = self.world.add();
         self.say("join", &[number, target]);
         let result = self.world.join(number, target);
