@@ -80,8 +80,6 @@ pub struct Config {
 
     /// The longest time that a join takes. Default 10 s.
     pub join_timeout: Duration,
-    /// How long a granted admission stays open. Default 10 s.
-    pub grant_lapse: Duration,
     /// How many members a join's answer names. Default 64.
     pub join_members_max: usize,
     /// How long a leaver waits for its goodbyes to be heard. Default 1 s.
@@ -154,7 +152,6 @@ impl Config {
             quorum: QuorumRule::Majority,
             cut_window: ms(6000),
             join_timeout: ms(10_000),
-            grant_lapse: ms(10_000),
             join_members_max: 64,
             leave_linger: ms(1000),
             members_max: 131_072,

@@ -2,8 +2,8 @@
 //!
 //! ```text
 //!   handle_packet ─┐                                   ┌─▶ Transmit
-//!   handle_timeout ┼─▶ detecting · spreading · joining ┼─▶ Event, Signal
-//!   join, leave, … ┘   leaving · healing               └─▶ Changed, Timeout
+//!   handle_timeout ┼─▶ detecting · judging · spreading ┼─▶ Event, Signal
+//!   join, leave, … ┘   joining · leaving · healing     └─▶ Changed, Timeout
 //! ```
 //!
 //! Nothing here waits, sleeps, locks or looks at a clock. An input is handled to its end; what it
@@ -13,6 +13,7 @@ mod admitting;
 mod detecting;
 mod healing;
 mod joining;
+mod judging;
 mod leaving;
 mod spreading;
 
@@ -413,7 +414,7 @@ impl Engine {
             Message::Compare(compare) => self.on_compare(now, from, &compare),
             Message::Summaries(summaries) => self.on_summaries(now, from, &summaries),
             Message::Records(records) => self.on_records(now, from, &records),
-            Message::Want(ids) => self.on_want(from, &ids),
+            Message::Want(ids) => self.on_want(now, from, &ids),
             // From a node that has come to this cluster since it said so.
             Message::WrongCluster => {}
         }
@@ -497,6 +498,9 @@ impl Engine {
         self.awareness.worsen(1);
         self.awareness.forgive(stall, now);
         self.timers.put_off_judgement(stall);
+        self.suspicions
+            .values_mut()
+            .for_each(|suspicion| suspicion.put_off(stall));
         if stall >= PAUSE_LONG {
             self.call_neighbours(now);
         }

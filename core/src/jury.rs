@@ -49,7 +49,7 @@ pub(crate) enum Silence {
 #[derive(Debug, Default)]
 pub(crate) struct Jury {
     trials: BTreeMap<NodeId, Trial>,
-    waiting: Vec<(NodeId, Life)>,
+    waiting: BTreeMap<NodeId, Life>,
 }
 
 impl Jury {
@@ -72,18 +72,17 @@ impl Jury {
     /// Puts a member on the list of those to be challenged; false where it is there already, or
     /// the list is full.
     pub(crate) fn enqueue(&mut self, id: NodeId, life: Life, waiting_max: usize) -> bool {
-        let known =
-            self.waiting.iter().any(|&(other, _)| other == id) || self.trials.contains_key(&id);
+        let known = self.waiting.contains_key(&id) || self.trials.contains_key(&id);
         let new = !known && self.waiting.len() < waiting_max;
         if new {
-            self.waiting.push((id, life));
+            self.waiting.insert(id, life);
         }
         new
     }
 
     /// The next to be challenged, while fewer than `at_once` trials go on.
     pub(crate) fn next_waiting(&mut self, at_once: usize) -> Option<(NodeId, Life)> {
-        (self.trials.len() < at_once).then(|| self.waiting.pop())?
+        (self.trials.len() < at_once).then(|| self.waiting.pop_first())?
     }
 
     pub(crate) fn clear(&mut self) {

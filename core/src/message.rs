@@ -93,7 +93,7 @@ pub struct Ack {
     pub seq: SeqNo,
     /// Digest of what the sender holds about members that are not present.
     pub absent: u32,
-    /// To an observer: when to probe again, in units of 50 ms from now; 0 is no word about it.
+    /// To an observer: when to probe again, in units of 100 ms from now; 0 is no word about it.
     pub turn: u8,
 }
 
@@ -153,6 +153,8 @@ pub enum Rumor {
         profile: Arc<Profile>,
         /// Failed or left.
         standing: Standing,
+        /// For how many seconds already, so that those who learn it late forget it with the others.
+        age: u32,
     },
 }
 

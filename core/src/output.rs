@@ -120,8 +120,6 @@ pub struct Partition {
 pub enum PartitionKind {
     /// Several members fell silent together.
     Cut,
-    /// They hear us, or others hear them, but we don't.
-    OneWay,
     /// This node hears nobody.
     Isolated,
 }

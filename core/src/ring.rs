@@ -109,17 +109,12 @@ impl Rings {
     }
 }
 
-/// The observers of `subject`: the first healthy member after it on each ring.
-pub(crate) fn observers<'a>(
-    subject: NodeId,
-    members: impl Iterator<Item = (NodeId, &'a Member)>,
-) -> Vec<NodeId> {
+/// The observers of `subject` among `members`: the first after it on each ring. Those who are
+/// asked to watch are the healthy ones.
+pub(crate) fn observers(subject: NodeId, members: impl Iterator<Item = NodeId>) -> Vec<NodeId> {
     let from = places(subject);
     let mut next = [(u64::MAX, None); RINGS];
-    for (id, member) in members {
-        if id == subject || !member.is_healthy() {
-            continue;
-        }
+    for id in members.filter(|&id| id != subject) {
         for (ring, place) in places(id).into_iter().enumerate() {
             nearer(&mut next[ring], place.wrapping_sub(from[ring]), id);
         }
@@ -170,7 +165,13 @@ mod tests {
     }
 
     fn observers_of(id: NodeId, members: &Members) -> Vec<NodeId> {
-        observers(id, members.iter().map(|(&id, m)| (id, m)))
+        observers(
+            id,
+            members
+                .iter()
+                .filter(|(_, m)| m.is_healthy())
+                .map(|(&id, _)| id),
+        )
     }
 
     #[test]

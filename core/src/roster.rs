@@ -14,7 +14,7 @@ use indexmap::IndexMap;
 use crate::config::Config;
 use crate::engine::Acquaintance;
 use crate::member::{Admission, Fingerprint, Incarnation, Member, Profile, Standing, State};
-use crate::message::{Contact, Rumor};
+use crate::message::{Contact, Failed, Rumor};
 use crate::name::NodeId;
 use crate::time::Instant;
 
@@ -64,6 +64,8 @@ pub(crate) enum Transition {
         /// What was held before.
         was: Option<State>,
     },
+    /// Somebody absent is known now who was not: a fact to hold and to show, not an event.
+    Learned,
     /// A present member has a later life.
     Renewed {
         /// It was suspected.
@@ -292,16 +294,41 @@ impl Roster {
     }
 
     /// What is held about somebody, as a rumor.
-    pub(crate) fn rumor(&self, id: NodeId) -> Option<Rumor> {
+    pub(crate) fn rumor(&self, id: NodeId, now: Instant) -> Option<Rumor> {
         match self.member(id) {
             Some(member) if member.is_present() => Some(Rumor::Alive(member.profile.clone())),
             Some(member) => Some(Rumor::Absent {
                 profile: member.profile.clone(),
                 standing: member.standing,
+                age: u32::try_from(now.since(member.since).as_secs()).unwrap_or(u32::MAX),
             }),
             None => self
                 .tombstone(id)
                 .map(|admission| Rumor::Removed { id, admission }),
+        }
+    }
+
+    /// A later fact than `theirs` that no comparison shows, because this node has forgotten the
+    /// member or is about to.
+    pub(crate) fn unshown(&self, id: NodeId, theirs: Standing, now: Instant) -> Option<Rumor> {
+        if self.member(id).is_some() {
+            let later = self
+                .member(id)
+                .is_some_and(|member| member.standing > theirs);
+            return self.rumor(id, now).filter(|_| later);
+        }
+        let floor = self.book.get(&id)?.standing;
+        let (life, by) = (floor.life, id);
+        match floor.state {
+            _ if floor <= theirs => None,
+            State::Failed => Some(Rumor::Failed(Failed {
+                id,
+                life,
+                by,
+                accusers: 0,
+            })),
+            State::Left => Some(Rumor::Left { id, life }),
+            State::Alive | State::Removed => None,
         }
     }
 
@@ -311,9 +338,13 @@ impl Roster {
     pub(crate) fn apply(&mut self, now: Instant, rumor: &Rumor) -> Transition {
         match rumor {
             Rumor::Alive(profile) => {
-                self.apply_profile(now, profile, Standing::alive(profile.life))
+                self.apply_profile(now, profile, Standing::alive(profile.life), 0)
             }
-            Rumor::Absent { profile, standing } => self.apply_profile(now, profile, *standing),
+            Rumor::Absent {
+                profile,
+                standing,
+                age,
+            } => self.apply_profile(now, profile, *standing, *age),
             Rumor::Failed(_) | Rumor::Left { .. } => {
                 self.apply_standing(now, rumor.id(), rumor.standing())
             }
@@ -326,6 +357,7 @@ impl Roster {
         now: Instant,
         profile: &Arc<Profile>,
         standing: Standing,
+        age: u32,
     ) -> Transition {
         let id = profile.id();
         if self
@@ -336,7 +368,7 @@ impl Roster {
             return Transition::Stale;
         }
         let Some(member) = self.members.get_mut(&id) else {
-            return self.admit(now, id, profile, standing);
+            return self.admit(now, id, profile, standing, age);
         };
         let (retagged, restarted) = (
             profile.tags != member.profile.tags,
@@ -366,9 +398,16 @@ impl Roster {
         id: NodeId,
         profile: &Arc<Profile>,
         standing: Standing,
+        age: u32,
     ) -> Transition {
-        if let Some(floor) = self.book.get(&id).filter(|floor| standing < floor.standing) {
-            return Transition::BelowFloor(floor.clone());
+        match self.book.get(&id) {
+            Some(floor) if !standing.is_present() && standing <= floor.standing => {
+                return Transition::Stale;
+            }
+            Some(floor) if standing < floor.standing => {
+                return Transition::BelowFloor(floor.clone());
+            }
+            _ => {}
         }
         if self.is_full() {
             return Transition::Full;
@@ -377,15 +416,14 @@ impl Roster {
             profile: profile.clone(),
             standing,
             suspected: false,
-            since: now,
+            since: now.before(Duration::from_secs(age.into())),
         };
         self.members.insert(id, member);
         self.count_in(id, standing);
         if standing.is_present() {
             return Transition::Joined { was: None };
         }
-        // News of somebody absent who was not known here: a fact to hold, not an event.
-        Transition::Stale
+        Transition::Learned
     }
 
     fn apply_standing(&mut self, now: Instant, id: NodeId, standing: Standing) -> Transition {
@@ -570,7 +608,6 @@ pub(crate) mod tests {
 
     use super::*;
     use crate::member::{Instance, Life};
-    use crate::message::Failed;
 
     pub(crate) fn life(admission: u32, incarnation: u64) -> Life {
         Life {

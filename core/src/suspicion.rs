@@ -27,7 +27,7 @@ pub(crate) struct Suspicion {
     /// The life that is accused.
     pub(crate) life: Life,
     /// When the first accusation was heard.
-    pub(crate) started: Instant,
+    started: Instant,
     /// Whether this node has examined the accused itself.
     pub(crate) judged: bool,
     accusers: Vec<NodeId>,
@@ -53,6 +53,11 @@ impl Suspicion {
             self.accusers.push(by);
         }
         new
+    }
+
+    /// This node itself was not there for so long: the accused gets that time again.
+    pub(crate) fn put_off(&mut self, stall: Duration) {
+        self.started += stall;
     }
 
     /// Who accuses.

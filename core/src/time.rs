@@ -32,6 +32,14 @@ impl Instant {
     }
 }
 
+impl Instant {
+    /// The moment `duration` ago; the origin where that was before it.
+    pub fn before(self, duration: Duration) -> Self {
+        let micros = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
+        Self(self.0.saturating_sub(micros))
+    }
+}
+
 impl Add<Duration> for Instant {
     type Output = Self;
 

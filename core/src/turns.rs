@@ -16,7 +16,7 @@ use crate::ring::RINGS;
 use crate::time::Instant;
 
 /// The unit in which an answer says when to come again.
-pub(crate) const TURN_UNIT: Duration = Duration::from_millis(50);
+pub(crate) const TURN_UNIT: Duration = Duration::from_millis(100);
 /// The longest a turn may be away, in probe intervals: twice the number of observers.
 const TURNS_AHEAD_MAX: u32 = 2 * RINGS as u32;
 

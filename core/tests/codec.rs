@@ -292,6 +292,7 @@ fn profiles_over_their_bounds_are_refused_wherever_they_are() {
     let absent = Rumor::Absent {
         profile: large.clone(),
         standing: failed,
+        age: 7,
     };
     for message in [
         Message::Rumor(Rumor::Alive(large.clone())),
@@ -340,6 +341,7 @@ fn facts_that_no_node_states_are_refused() {
         Message::Rumor(Rumor::Absent {
             profile: profile("a@h", 5),
             standing,
+            age: 0,
         })
     };
     let decoded = |message| decode(&encode(&packet(vec![message])));

@@ -318,7 +318,6 @@ fn of_partition(partition: &convoke_core::output::Partition) -> Detail {
 fn kind(kind: PartitionKind) -> &'static str {
     match kind {
         PartitionKind::Cut => "cut",
-        PartitionKind::OneWay => "one-way",
         PartitionKind::Isolated => "isolated",
     }
 }

@@ -223,12 +223,6 @@ fn membership() -> Vec<Key> {
             "The longest time that a join takes.",
         ),
         key(
-            "detector.grant_lapse",
-            span(100, HOUR),
-            |s| &mut s.engine.grant_lapse,
-            "How long a granted admission stays open.",
-        ),
-        key(
             "detector.join_members_max",
             span(1, 4096),
             |s| &mut s.engine.join_members_max,

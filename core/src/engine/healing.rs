@@ -88,13 +88,11 @@ impl Engine {
     /// A member says that it is in another cluster: in this one it is not any more.
     pub(super) fn on_wrong_cluster(&mut self, now: Instant, from: &Contact) {
         let id = from.id();
-        if self.on_target_moved(now, id) {
-            return;
-        }
         self.roster.strike(id);
         if let Some(life) = self.roster.member(id).map(|member| member.standing.life) {
             self.accept(now, &Rumor::Left { id, life }, Some(id), true);
         }
+        self.on_target_moved(now, id);
     }
 
     // ---- returning after a restart ----

@@ -14,7 +14,7 @@ use crate::member::{Fingerprint, Life, Profile, Standing};
 use crate::message::{
     Contact, Intent, JoinGranted, JoinRefused, JoinRequest, Message, Ping, Refusal, Rumor, SeqNo,
 };
-use crate::name::NodeId;
+use crate::name::{NodeId, NodeName};
 use crate::output::{Change, Class, JoinError, Signal, Target};
 use crate::probe::Purpose;
 use crate::time::Instant;
@@ -57,6 +57,8 @@ pub(super) struct Asking {
     pub(super) target: Target,
     deadline: Instant,
     attempts: u32,
+    /// Who let it wait, having a change of its own to end first.
+    busy: Option<NodeName>,
     /// The target's cluster is coming to this one: its arrival ends the join.
     pub(super) awaited: Option<NodeId>,
 }
@@ -112,7 +114,7 @@ impl Engine {
         if self.is_member_at(&target) {
             return Err(JoinError::AlreadyInCluster);
         }
-        self.ask(now, target, now + self.config.join_timeout, 1);
+        self.ask(now, target, now + self.config.join_timeout, 1, None);
         Ok(())
     }
 
@@ -152,13 +154,21 @@ impl Engine {
         }
     }
 
-    fn ask(&mut self, now: Instant, target: Target, deadline: Instant, attempts: u32) {
+    fn ask(
+        &mut self,
+        now: Instant,
+        target: Target,
+        deadline: Instant,
+        attempts: u32,
+        busy: Option<NodeName>,
+    ) {
         let seq = self.request_join(now, target.clone(), Intent::Explicit);
         self.phase = Phase::Asking(Asking {
             seq,
             target,
             deadline,
             attempts,
+            busy,
             awaited: None,
         });
         self.timers.set(Timer::Join, deadline);
@@ -202,7 +212,7 @@ impl Engine {
         }
         let (deadline, attempts) = (asking.deadline, asking.attempts);
         if attempts < ATTEMPTS_MAX {
-            self.ask(now, to.clone(), deadline, attempts + 1);
+            self.ask(now, to.clone(), deadline, attempts + 1, None);
         } else {
             self.end_asking(Err(JoinError::Unreachable(cause.to_owned())));
         }
@@ -234,6 +244,11 @@ impl Engine {
         shown: Fingerprint,
         granted: JoinGranted,
     ) {
+        let expected = self.questions.close(granted.seq).is_some();
+        if !expected || self.is_departing() {
+            self.stats.unbelieved += 1;
+            return;
+        }
         let asked = match &self.phase {
             Phase::Asking(asking) if asking.seq == granted.seq => Some(asking.deadline),
             _ => None,
@@ -403,13 +418,19 @@ impl Engine {
     pub(super) fn on_join_tick(&mut self, now: Instant) {
         match &self.phase {
             Phase::Asking(asking) if now >= asking.deadline => {
-                let error = JoinError::Timeout(self.config.join_timeout);
+                let error = match asking.busy.clone() {
+                    Some(by) => JoinError::Refused {
+                        by,
+                        refusal: Refusal::Busy,
+                    },
+                    None => JoinError::Timeout(self.config.join_timeout),
+                };
                 self.end_asking(Err(error));
             }
             Phase::Asking(asking) => {
-                let (target, deadline, attempts) =
-                    (asking.target.clone(), asking.deadline, asking.attempts);
-                self.ask(now, target, deadline, attempts);
+                let (target, busy) = (asking.target.clone(), asking.busy.clone());
+                let (deadline, attempts) = (asking.deadline, asking.attempts);
+                self.ask(now, target, deadline, attempts, busy);
             }
             Phase::CatchingUp(_) => self.on_catch_up_tick(now),
             _ => {}
@@ -478,17 +499,19 @@ impl Engine {
         }
     }
 
-    /// The target of a join went to another cluster meanwhile: follow it. True where that was so.
-    pub(super) fn on_target_moved(&mut self, now: Instant, id: NodeId) -> bool {
+    /// The target of a join went to another cluster meanwhile: follow it.
+    pub(super) fn on_target_moved(&mut self, now: Instant, id: NodeId) {
         let Phase::CatchingUp(catching) = &self.phase else {
-            return false;
+            return;
         };
-        let (target, deadline) = (catching.target.clone(), catching.deadline);
-        let (Some(deadline), true) = (deadline, target.id() == id) else {
-            return false;
+        let (target, changed_cluster) = (catching.target.clone(), catching.changed_cluster);
+        let Some(deadline) = catching.deadline.filter(|_| target.id() == id) else {
+            return;
         };
-        self.ask(now, Target::Node(target), deadline, 1);
-        true
+        if changed_cluster {
+            self.signal(Signal::Resume(Change::Join, true));
+        }
+        self.ask(now, Target::Node(target), deadline, 1, None);
     }
 
     // ---- being refused ----
@@ -507,9 +530,10 @@ impl Engine {
             }
             Refusal::SmallerCluster if asked => self.await_target(from.id()),
             Refusal::Busy if asked => {
-                let Phase::Asking(asking) = &self.phase else {
+                let Phase::Asking(asking) = &mut self.phase else {
                     return;
                 };
+                asking.busy = Some(from.name.clone());
                 let at = (now + BUSY_PAUSE.mul_f64(0.5 + self.rng.f64())).min(asking.deadline);
                 self.timers.set(Timer::Join, at);
             }

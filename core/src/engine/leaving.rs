@@ -35,7 +35,10 @@ impl Engine {
     pub fn leave(&mut self, now: Instant, departure: Departure) -> Result<(), LeaveError> {
         if departure == Departure::Shutdown {
             if !self.is_departing() {
-                self.abandon_phase();
+                // Whoever waits for a leave is answered by the end of this one.
+                if !matches!(self.phase, Phase::PreparingLeave) {
+                    self.abandon_phase();
+                }
                 self.depart(now, departure);
             }
             return Ok(());
@@ -43,7 +46,9 @@ impl Engine {
         if !self.is_free() {
             return Err(LeaveError::Busy);
         }
-        if self.roster.present() + self.roster.failed() <= 1 {
+        // A node that is returning has mates, though it has not reached them.
+        let alone = self.roster.present() + self.roster.failed() <= 1;
+        if alone && !self.timers.is_set(Timer::Return) {
             return Err(LeaveError::NotInCluster);
         }
         self.phase = Phase::PreparingLeave;

@@ -1,5 +1,6 @@
 //! Spreading: accepting facts, passing them on, and comparing with those who differ.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::Engine;
@@ -18,8 +19,8 @@ use crate::timers::Timer;
 const FLUSH_RUMORS_MAX: usize = 256;
 /// How many random neighbours a slow tick repeats news to.
 const GOSSIP_PEERS: usize = 2;
-/// The most records of one packet: with profiles of ordinary size, 200 KB.
-const RECORDS_PER_PACKET: usize = 2000;
+/// A packet of records is closed when it has this many bytes.
+const RECORDS_BYTES: usize = 256 << 10;
 /// How long a comparison waits for news that were not sent yet.
 const FRESH_PATIENCE: Duration = Duration::from_millis(50);
 
@@ -129,6 +130,11 @@ impl Engine {
                 self.question_the_forgotten(now, rumor, floor.standing.life);
                 return false;
             }
+            Transition::Learned => {
+                self.changed.insert(id);
+                self.update_quorum();
+                return false;
+            }
             Transition::Joined { was } => {
                 self.on_joined(now, id, was);
                 true
@@ -192,23 +198,27 @@ impl Engine {
         restarted: bool,
         retagged: bool,
     ) {
-        self.end_suspicion(id);
-        let profile = self
-            .roster
-            .member(id)
-            .expect("member is known: it was renewed")
-            .profile
-            .clone();
+        let member = self.roster.member(id);
+        let member = member.expect("member is known: it was renewed");
+        let (profile, life) = (member.profile.clone(), member.standing.life);
+        if self
+            .suspicions
+            .get(&id)
+            .is_some_and(|suspicion| suspicion.life >= life)
+        {
+            // The accusation of this life came before the news of it, and stands.
+            self.roster.set_suspected(now, id, true);
+        } else {
+            self.end_suspicion(id);
+            self.challenge_next(now);
+        }
         if restarted {
             self.prober.forget(id);
             self.event(Event::MemberJoined(profile));
         } else if was_suspected {
             self.flaps.add(id, self.config.flap_half_life, now);
-            let event = MemberEvent {
-                name: profile.name.clone(),
-                life: profile.life,
-            };
-            self.event(Event::MemberRefuted(event));
+            let name = profile.name.clone();
+            self.event(Event::MemberRefuted(MemberEvent { name, life }));
         } else if retagged {
             self.event(Event::TagsChanged(profile));
         }
@@ -431,7 +441,10 @@ impl Engine {
             self.stats.foreign_packets += 1;
             return;
         }
-        let answer = reconcile::answer_summaries(&self.roster.items(&self.config, now), summaries);
+        let items = self.roster.items(&self.config, now);
+        let mut answer = reconcile::answer_summaries(&items, summaries);
+        let unshown = self.take_unshown(now, &mut answer.want, summaries);
+        self.send_packets_of(from, unshown);
         if !answer.want.is_empty() {
             self.transmit(
                 from.clone(),
@@ -439,21 +452,48 @@ impl Engine {
                 vec![Message::Want(answer.want)],
             );
         }
-        self.send_records(from, &answer.send);
+        self.send_records(now, from, &answer.send);
     }
 
-    pub(super) fn on_want(&mut self, from: &Contact, ids: &[NodeId]) {
-        self.send_records(from, ids);
+    /// Takes out of what is wanted whom the peer holds alive, or not yet dead, and this node has
+    /// forgotten since: the peer slept meanwhile, and nobody else would tell it.
+    fn take_unshown(&self, now: Instant, want: &mut Vec<NodeId>, theirs: &Summaries) -> Vec<Rumor> {
+        let theirs: BTreeMap<_, _> = theirs.items.iter().copied().collect();
+        let mut unshown = Vec::new();
+        want.retain(|&id| {
+            let held = theirs.get(&id);
+            let later = held.and_then(|&standing| self.roster.unshown(id, standing, now));
+            let kept = later.is_none();
+            unshown.extend(later);
+            kept
+        });
+        unshown
     }
 
-    fn send_records(&mut self, to: &Contact, ids: &[NodeId]) {
-        let records: Vec<_> = ids.iter().filter_map(|&id| self.roster.rumor(id)).collect();
-        for records in records.chunks(RECORDS_PER_PACKET) {
-            self.transmit(
-                to.clone(),
-                Class::Reliable,
-                vec![Message::Records(records.to_vec())],
-            );
+    pub(super) fn on_want(&mut self, now: Instant, from: &Contact, ids: &[NodeId]) {
+        self.send_records(now, from, ids);
+    }
+
+    fn send_records(&mut self, now: Instant, to: &Contact, ids: &[NodeId]) {
+        let records = ids.iter().filter_map(|&id| self.roster.rumor(id, now));
+        let records: Vec<_> = records.collect();
+        self.send_packets_of(to, records);
+    }
+
+    /// Sends records in packets that keep well below the largest.
+    fn send_packets_of(&mut self, to: &Contact, records: Vec<Rumor>) {
+        let (mut packet, mut bytes) = (Vec::new(), 0);
+        for record in records {
+            bytes += message_bytes(&Message::Rumor(record.clone()));
+            packet.push(record);
+            if bytes >= RECORDS_BYTES {
+                let full = std::mem::take(&mut packet);
+                self.transmit(to.clone(), Class::Reliable, vec![Message::Records(full)]);
+                bytes = 0;
+            }
+        }
+        if !packet.is_empty() {
+            self.transmit(to.clone(), Class::Reliable, vec![Message::Records(packet)]);
         }
     }
 

@@ -173,8 +173,13 @@ fn rumor() -> impl Strategy<Value = Rumor> {
             id,
             admission: Admission(a)
         }),
-        (any_profile(), life().prop_flat_map(gone))
-            .prop_map(|(profile, standing)| Rumor::Absent { profile, standing }),
+        (any_profile(), life().prop_flat_map(gone), any::<u32>()).prop_map(
+            |(profile, standing, age)| Rumor::Absent {
+                profile,
+                standing,
+                age
+            }
+        ),
     ]
 }
 

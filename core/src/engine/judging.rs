@@ -1,0 +1,313 @@
+//! Judging: accusations, suspicions, trials, verdicts, and this node's own defence.
+
+use std::time::Duration;
+
+use super::Engine;
+use crate::jury::{Silence, Stage, Trial};
+use crate::member::{Life, Member, Profile};
+use crate::message::{Contact, Failed, Message, Ping, Rumor, SeqNo, Suspect};
+use crate::name::NodeId;
+use crate::output::{Class, Event};
+use crate::probe::Purpose;
+use crate::ring;
+use crate::suspicion::Suspicion;
+use crate::time::Instant;
+use crate::timers::Timer;
+
+/// How often a silent node looks again whether it may judge.
+const JUDGE_AGAIN: Duration = Duration::from_millis(500);
+
+impl Engine {
+    // ---- accusing ----
+
+    /// This node found a member silent: it says so to the accused and to its observers.
+    pub(super) fn accuse(&mut self, now: Instant, id: NodeId, life: Life) {
+        let later = |held: Life| held > life;
+        if self.present_life(id).is_none_or(later) || !self.add_accuser(now, id, life, self.me) {
+            return;
+        }
+        let healthy = self
+            .roster
+            .members()
+            .filter(|(_, member)| member.is_healthy());
+        let observers = ring::observers(id, healthy.map(|(other, _)| other));
+        let me = self.me;
+        for to in observers.into_iter().filter(|&to| to != me).chain([id]) {
+            self.send(
+                to,
+                Class::Reliable,
+                vec![Message::Suspect(Suspect { id, life })],
+            );
+        }
+    }
+
+    /// Somebody accuses a member, by an accusation or by a verdict of too few.
+    pub(super) fn on_accusation(&mut self, now: Instant, id: NodeId, life: Life, by: NodeId) {
+        if id == self.me {
+            if life >= self.profile.life && !self.is_departing() {
+                self.awareness.worsen(1);
+                self.refute(now, life);
+            }
+            return;
+        }
+        let known = |member: &Member| member.is_present() && life >= member.standing.life;
+        if self.is_disbelieved(by) || !self.roster.member(id).is_some_and(known) {
+            self.stats.unbelieved += 1;
+            return;
+        }
+        self.add_accuser(now, id, life, by);
+        let judged = self
+            .suspicions
+            .get(&id)
+            .is_none_or(|suspicion| suspicion.judged);
+        if !judged && self.refreshed_rings().subjects().contains(&id) {
+            self.judge(now, id, life, Silence::Accuses);
+        }
+    }
+
+    /// Whether a member's word about others does not count: its own stay is in doubt or over.
+    pub(super) fn is_disbelieved(&self, by: NodeId) -> bool {
+        by != self.me
+            && self
+                .roster
+                .member(by)
+                .is_some_and(|member| !member.is_present())
+    }
+
+    fn add_accuser(&mut self, now: Instant, id: NodeId, life: Life, by: NodeId) -> bool {
+        let held = self.suspicions.get(&id).map(|suspicion| suspicion.life);
+        if held.is_some_and(|held| held > life) {
+            return false;
+        }
+        if held.is_none_or(|held| held < life) {
+            // What was heard and begun about an earlier life says nothing about this one.
+            self.end_suspicion(id);
+            let present = self
+                .roster
+                .members()
+                .filter(|(_, member)| member.is_present());
+            let observers = ring::observers(id, present.map(|(other, _)| other)).len();
+            self.suspicions
+                .insert(id, Suspicion::new(life, observers, now));
+        }
+        if self.roster.set_suspected(now, id, true) {
+            self.stats.suspicions += 1;
+            self.rings.touch(id);
+            self.changed.insert(id);
+            let event = self.member_event(id).map(Event::MemberSuspected);
+            event.into_iter().for_each(|event| self.event(event));
+        }
+        let flaps = self.flaps.count(id, self.config.flap_half_life, now);
+        let suspicion = self
+            .suspicions
+            .get_mut(&id)
+            .expect("suspicion is held: inserted above");
+        let new = suspicion.accuse(by);
+        let deadline = suspicion.deadline(&self.config, self.roster.present(), flaps);
+        self.timers.set_by(Timer::Suspicion(id), deadline.max(now));
+        new
+    }
+
+    /// A member refuted, is gone, or is found dead: there is nothing to suspect any more.
+    pub(super) fn end_suspicion(&mut self, id: NodeId) {
+        self.suspicions.remove(&id);
+        self.timers.stop(Timer::Suspicion(id));
+        self.end_trial(id);
+    }
+
+    /// A suspected member speaks: it lives, and may never have heard of the suspicion.
+    pub(super) fn tell_suspected(&mut self, now: Instant, id: NodeId) {
+        if self.suspicions.contains_key(&id) && self.may_tell(now, id) {
+            let seq = self.questions.ask(id, Purpose::Contact, now);
+            self.send_ping(id, Class::Datagram, seq);
+        }
+    }
+
+    pub(super) fn on_suspicion_over(&mut self, now: Instant, id: NodeId) {
+        let Some(suspicion) = self.suspicions.get(&id) else {
+            return;
+        };
+        if !self
+            .awareness
+            .may_judge(self.roster.present(), &self.config, now)
+        {
+            self.timers.set(Timer::Suspicion(id), now + JUDGE_AGAIN);
+            return;
+        }
+        self.stats.verdicts += 1;
+        let accusers = u8::try_from(suspicion.accusers().len()).unwrap_or(u8::MAX);
+        let failed = Failed {
+            id,
+            life: suspicion.life,
+            by: self.me,
+            accusers,
+        };
+        self.accept(now, &Rumor::Failed(failed), None, true);
+    }
+
+    // ---- judging ----
+
+    /// Examines a member.
+    fn judge(&mut self, now: Instant, id: NodeId, life: Life, silence: Silence) {
+        if let Some(suspicion) = self.suspicions.get_mut(&id) {
+            suspicion.judged = true;
+        }
+        if self.jury.trial(id).is_some() || self.is_departing() {
+            return;
+        }
+        self.stats.trials += 1;
+        let seq = self.questions.ask(id, Purpose::Trial, now);
+        self.jury.begin(
+            id,
+            Trial {
+                life,
+                started: now,
+                seq,
+                stage: Stage::Datagram,
+                silence,
+            },
+        );
+        self.send_trial_ping(now, id, Class::Datagram);
+    }
+
+    fn send_trial_ping(&mut self, now: Instant, id: NodeId, class: Class) {
+        let Some(trial) = self.jury.trial(id) else {
+            return;
+        };
+        let ping = Ping {
+            seq: trial.seq,
+            suspect: Some(trial.life),
+        };
+        self.send(id, class, vec![Message::Ping(ping)]);
+        let me = self.me;
+        let control = self.roster.random_present(&mut self.rng, |other, member| {
+            other != me && other != id && member.is_healthy()
+        });
+        if let Some(control) = control {
+            let seq = self.questions.ask(control, Purpose::Control, now);
+            self.send(
+                control,
+                Class::Datagram,
+                vec![Message::Ping(Ping { seq, suspect: None })],
+            );
+        }
+        let timeout = self
+            .awareness
+            .stretch(self.prober.timeout(id, &self.config));
+        let patience = if class == Class::Reliable {
+            timeout * 2
+        } else {
+            timeout
+        };
+        self.timers.set(Timer::Trial(id), now + patience);
+    }
+
+    pub(super) fn on_trial_stage(&mut self, now: Instant, id: NodeId) {
+        let Some(trial) = self.jury.trial_mut(id) else {
+            return;
+        };
+        if trial.stage == Stage::Datagram {
+            trial.stage = Stage::Reliable;
+            self.send_trial_ping(now, id, Class::Reliable);
+            return;
+        }
+        let (started, silence, life) = (trial.started, trial.silence, trial.life);
+        if !self.may_accuse(started, now) {
+            self.end_trial(id);
+            self.judge(now, id, life, silence);
+            return;
+        }
+        self.end_trial(id);
+        match silence {
+            Silence::Accuses => self.accuse(now, id, life),
+            Silence::Confirms => {
+                let failed = Failed {
+                    id,
+                    life,
+                    by: self.me,
+                    accusers: self.config.verdict_quorum,
+                };
+                self.accept(now, &Rumor::Failed(failed), None, true);
+            }
+        }
+        self.challenge_next(now);
+    }
+
+    pub(super) fn on_trial_answered(&mut self, now: Instant, id: NodeId, seq: SeqNo) {
+        if self.jury.trial(id).is_some_and(|trial| trial.seq == seq) {
+            self.end_trial(id);
+            self.challenge_next(now);
+        }
+    }
+
+    fn end_trial(&mut self, id: NodeId) {
+        if let Some(trial) = self.jury.end(id) {
+            self.questions.close(trial.seq);
+            self.timers.stop(Timer::Trial(id));
+        }
+    }
+
+    /// Others hold a present member as failed: it is asked before that is believed.
+    pub(super) fn challenge(&mut self, id: NodeId, life: Life) {
+        if !self.jury.enqueue(id, life, self.config.members_max) {
+            self.stats.over_limit += 1;
+        }
+    }
+
+    pub(super) fn challenge_next(&mut self, now: Instant) {
+        while let Some((id, life)) = self.jury.next_waiting(self.config.challenges_max) {
+            if self.is_present(id) {
+                self.judge(now, id, life, Silence::Confirms);
+            }
+        }
+    }
+
+    // ---- being accused ----
+
+    /// Says at a higher incarnation that this node lives. Source: SWIM §4.2.
+    pub(super) fn refute(&mut self, now: Instant, accused: Life) {
+        self.stats.refutations += 1;
+        let mine = Life {
+            admission: self.profile.life.admission.max(accused.admission),
+            ..self.profile.life
+        };
+        let life = mine.above(accused.incarnation);
+        self.announce(
+            now,
+            Profile {
+                life,
+                ..(*self.profile).clone()
+            },
+        );
+    }
+
+    /// A failed member speaks: it is told what is held of it, so that it can refute.
+    pub(super) fn tell_failed(&mut self, now: Instant, to: &Contact, life: Life) {
+        if self.may_tell(now, to.id()) {
+            let accusers = self.config.verdict_quorum;
+            let failed = Failed {
+                id: to.id(),
+                life,
+                by: self.me,
+                accusers,
+            };
+            self.transmit(
+                to.clone(),
+                Class::Datagram,
+                vec![Message::Rumor(Rumor::Failed(failed))],
+            );
+        }
+    }
+
+    /// The life of a present member.
+    pub(super) fn present_life(&self, id: NodeId) -> Option<Life> {
+        self.roster
+            .member(id)
+            .filter(|member| member.is_present())
+            .map(|member| member.standing.life)
+    }
+
+    pub(super) fn is_present(&self, id: NodeId) -> bool {
+        self.roster.member(id).is_some_and(Member::is_present)
+    }
+}
