@@ -55,10 +55,13 @@ async fn run(callbacks: &Callbacks, call: Call) {
         Call::Resume(change, done) => callbacks.resume.as_ref().map(|resume| resume(change, done)),
     };
     let Some(running) = running else { return };
-    if timeout(CALLBACK_TIMEOUT, running).await.is_err() {
-        tracing::warn!(
+    // In a task of its own: one that panics or blocks must not take the others with it.
+    match timeout(CALLBACK_TIMEOUT, tokio::spawn(running)).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::error!(?call, "a callback failed: {error}"),
+        Err(_) => tracing::warn!(
             ?call,
             "a callback took longer than {CALLBACK_TIMEOUT:?}: going on without it"
-        );
+        ),
     }
 }

@@ -25,6 +25,8 @@ const DIALS_MAX: usize = 64;
 const WAITING_MAX: usize = 4096;
 /// Packets that wait for one connection. The oldest datagram is dropped for a newer one.
 const PACKETS_MAX: usize = 16;
+/// How long datagrams wait for a dial to begin. A probe that waited for longer has failed.
+const DATAGRAM_PATIENCE: Duration = Duration::from_secs(1);
 /// Time between two dials beside a connection that has gone stale.
 const REDIAL_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -34,7 +36,10 @@ pub(crate) struct Dials {
     named: ClientConfig,
     stranger: ClientConfig,
     open: HashMap<Key, Dial>,
-    waiting: VecDeque<Key>,
+    /// Peers that a stream or a join waits for; they go first.
+    urgent: VecDeque<Key>,
+    /// Peers that only datagrams wait for.
+    ordinary: VecDeque<Key>,
     running: usize,
     redialed: HashMap<NodeId, Instant>,
 }
@@ -45,6 +50,7 @@ type Key = (Option<NodeId>, SocketAddr);
 struct Dial {
     target: Target,
     packets: VecDeque<(Class, Vec<u8>)>,
+    since: Instant,
 }
 
 impl Dials {
@@ -54,7 +60,8 @@ impl Dials {
             stranger: rim.identity.stranger_config(GOSSIP_ALPN),
             rim,
             open: HashMap::new(),
-            waiting: VecDeque::new(),
+            urgent: VecDeque::new(),
+            ordinary: VecDeque::new(),
             running: 0,
             redialed: HashMap::new(),
         }
@@ -73,9 +80,13 @@ impl Dials {
                 Dial {
                     target,
                     packets: VecDeque::new(),
+                    since: self.rim.now(),
                 },
             );
-            self.waiting.push_back(key);
+            match class {
+                Class::Reliable => self.urgent.push_back(key),
+                Class::Datagram => self.ordinary.push_back(key),
+            }
         }
         let dial = self
             .open
@@ -122,9 +133,15 @@ impl Dials {
 
     fn run(&mut self) {
         while self.running < DIALS_MAX {
-            let Some(key) = self.waiting.pop_front() else {
+            let next = self.urgent.pop_front();
+            let Some(key) = next.or_else(|| self.ordinary.pop_front()) else {
                 return;
             };
+            if self.open[&key].is_late(self.rim.now()) {
+                self.open.remove(&key);
+                self.rim.counters.sends_dropped.add();
+                continue;
+            }
             let target = self.open[&key].target.clone();
             let config = match target {
                 Target::Node(_) => self.named.clone(),
@@ -142,6 +159,13 @@ impl Dials {
 }
 
 impl Dial {
+    /// Whether nobody waits for its packets any more: where many peers are silent, datagrams for
+    /// them must not keep the dials to others waiting.
+    fn is_late(&self, now: Instant) -> bool {
+        let reliable = |(class, _): &(Class, _)| *class == Class::Reliable;
+        now - self.since > DATAGRAM_PATIENCE && !self.packets.iter().any(reliable)
+    }
+
     /// Whether a packet was dropped for it.
     fn push(&mut self, class: Class, bytes: Vec<u8>) -> bool {
         let full = self.packets.len() >= PACKETS_MAX;

@@ -13,6 +13,8 @@ use quinn::{ConnectionError, TransportErrorCode};
 
 /// Time between two log lines about one address.
 const INTERVAL: Duration = Duration::from_secs(10);
+/// Characters of a peer's reason that are shown.
+const REASON_CHARS_MAX: usize = 200;
 /// Addresses that are remembered for that; more are not logged within the interval.
 const ADDRESSES_MAX: usize = 64;
 
@@ -30,14 +32,10 @@ pub(crate) fn in_words(error: &ConnectionError) -> String {
     match error {
         ConnectionError::TransportError(ours) => judged_by_us(ours.code, &ours.reason),
         ConnectionError::ConnectionClosed(theirs) => {
-            let reason = String::from_utf8_lossy(&theirs.reason);
-            judged_by_peer(theirs.error_code, &reason)
+            judged_by_peer(theirs.error_code, &printable(&theirs.reason))
         }
         ConnectionError::ApplicationClosed(close) if !close.reason.is_empty() => {
-            format!(
-                "closed the connection: {}",
-                String::from_utf8_lossy(&close.reason)
-            )
+            format!("closed the connection: {}", printable(&close.reason))
         }
         ConnectionError::ApplicationClosed(_) => "closed the connection".to_owned(),
         ConnectionError::VersionMismatch => "speaks another version of QUIC".to_owned(),
@@ -46,6 +44,16 @@ pub(crate) fn in_words(error: &ConnectionError) -> String {
         ConnectionError::LocallyClosed => "was closed by this node".to_owned(),
         ConnectionError::CidsExhausted => "has too many connections to this node".to_owned(),
     }
+}
+
+/// What a peer, perhaps a stranger, gave as its reason: without control characters, which would
+/// reach the operator's terminal, and not too long.
+fn printable(reason: &[u8]) -> String {
+    let text = String::from_utf8_lossy(reason);
+    text.chars()
+        .filter(|c| !c.is_control())
+        .take(REASON_CHARS_MAX)
+        .collect()
 }
 
 /// Whether the end of a connection is a refusal, in either direction.
@@ -132,6 +140,12 @@ impl LogLimit {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_strangers_reason_does_not_reach_the_terminal_raw() {
+        assert_eq!(printable(b"no\x1b[2J\nway\xff"), "no[2Jway\u{fffd}");
+        assert_eq!(printable(&[b'x'; 5000]).len(), REASON_CHARS_MAX);
+    }
 
     #[test]
     fn a_stranger_fills_no_log() {

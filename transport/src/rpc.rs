@@ -30,6 +30,8 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(3);
 const CALLS_MAX: usize = 64;
 /// Callers that may be connected at a time.
 const CALLERS_MAX: usize = 128;
+/// A caller that has asked nothing for this long gives its place to others.
+const CALLER_IDLE_MAX: Duration = Duration::from_secs(5);
 /// Members that are asked at a time.
 const ASKED_MAX: usize = 32;
 /// Connections that are kept for the next call. They end after some idle seconds.
@@ -65,6 +67,12 @@ pub(crate) async fn serve(rim: Arc<Rim>, published: Arc<Published>) {
             incoming.refuse();
             continue;
         };
+        // Who can't be reached at its address holds no place: it has to prove that address first.
+        if !incoming.remote_address_validated() && callers.available_permits() < CALLERS_MAX / 2 {
+            // A retry can't be asked for twice; then the attempt is just dropped.
+            let _ = incoming.retry();
+            continue;
+        }
         let (rim_of_task, published, calls) = (rim.clone(), published.clone(), calls.clone());
         rim.tasks.spawn(async move {
             attend(&rim_of_task, incoming, &published, &calls).await;
@@ -82,7 +90,7 @@ async fn attend(rim: &Arc<Rim>, incoming: Incoming, published: &Published, calls
         }
         _ => return,
     };
-    while let Ok((send, receive)) = connection.accept_bi().await {
+    while let Ok(Ok((send, receive))) = timeout(CALLER_IDLE_MAX, connection.accept_bi()).await {
         let permit = calls
             .clone()
             .acquire_owned()

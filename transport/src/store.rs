@@ -141,11 +141,19 @@ fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StoreE
     }
 }
 
+/// Makes the folder, for this user alone. One that is there and open to others is closed only
+/// where it is empty or holds a node's state: `/srv` or a home folder is not ours to close.
 fn make_private(dir: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
     let mode = fs::metadata(dir)?.permissions().mode();
     if mode & 0o077 == 0 {
         return Ok(());
+    }
+    let ours = [FILE, LOCK].iter().any(|file| dir.join(file).exists());
+    if !ours && fs::read_dir(dir)?.next().is_some() {
+        return Err(io::Error::other(
+            "the folder has other things in it and is open to other users: name an empty one, or one that does not exist",
+        ));
     }
     fs::set_permissions(dir, Permissions::from_mode(0o700))
 }

@@ -2,6 +2,7 @@
 
 mod chaos;
 mod detecting;
+mod forgetting;
 mod healing;
 mod hostile;
 mod joining;

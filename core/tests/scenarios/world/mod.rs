@@ -302,7 +302,7 @@ impl World {
                 Output::Transmit(transmit) => self.transmit(number, transmit),
                 Output::Event(event) => self.note_event(number, event),
                 Output::Signal(signal) => self.note_signal(number, signal),
-                Output::Changed(_) => {}
+                Output::Changed(id) => drop(self.nodes[number].changed.insert(id)),
                 Output::Timeout(timeout) => {
                     let process = self.nodes[number].process_mut();
                     if std::mem::take(&mut process.preparing) {

@@ -1,6 +1,6 @@
 //! A node: a name and an address that last, and processes that come and go.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -33,6 +33,8 @@ pub(crate) struct Node {
     /// What its processes told, ever.
     pub(crate) events: Vec<(Instant, Event)>,
     pub(crate) signals: Vec<(Instant, Signal)>,
+    /// Of whom its processes said that what they hold has changed, ever.
+    pub(crate) changed: BTreeSet<NodeId>,
     /// What its processes sent, ever.
     pub(crate) sent: Sent,
     lives: u32,
@@ -91,6 +93,7 @@ impl Node {
             refuses: false,
             events: Vec::new(),
             signals: Vec::new(),
+            changed: BTreeSet::new(),
             sent: Sent::default(),
             lives: 0,
         }
