@@ -348,6 +348,7 @@ impl<'a> Reader<'a> {
             admission: self.take()?,
             floor: self.take()?,
             size: self.take()?,
+            quorum: self.take()?,
             members: self.list(GRANTED_MEMBERS_MAX, Self::profile)?,
         })
     }

@@ -113,6 +113,9 @@ pub struct Engine {
     cluster: ClusterId,
     admitted: bool,
     discovery: bool,
+    withdrawn: bool,
+    /// Members of the past that were not met since the start: missing, as far as is known.
+    mates: BTreeSet<NodeId>,
     phase: Phase,
     doubts: BTreeMap<NodeId, Doubt>,
     proposals: BTreeMap<crate::message::SeqNo, Instant>,
@@ -150,6 +153,7 @@ impl Engine {
             admitted,
             incarnation,
             discovery,
+            withdrawn,
         } = start.membership;
         let profile = Arc::new(Profile {
             name: start.name,
@@ -172,6 +176,8 @@ impl Engine {
             cluster,
             admitted,
             discovery,
+            withdrawn,
+            mates: BTreeSet::new(),
             phase: Phase::Settled,
             doubts: BTreeMap::new(),
             proposals: BTreeMap::new(),
@@ -208,9 +214,13 @@ impl Engine {
             .into_iter()
             .filter(|contact| contact.name.id() != me);
         for contact in strangers {
+            if admitted && contact.standing.state != State::Left {
+                engine.mates.insert(contact.name.id());
+            }
             engine.roster.remember(contact);
         }
         engine.settle(now);
+        engine.quorum = engine.computed_quorum();
         if admitted {
             engine.timers.set(Timer::Return, now);
         }
@@ -233,6 +243,9 @@ impl Engine {
             return;
         }
         self.awareness.hear(now);
+        if self.watch.is_isolated() {
+            self.assess_partition(now);
+        }
         let believed = self.greet(now, from, &packet);
         for message in packet.messages {
             if believed || message.is_about_joining() {
@@ -299,6 +312,7 @@ impl Engine {
     pub fn set_discovery(&mut self, on: bool) {
         if self.discovery != on {
             self.discovery = on;
+            self.withdrawn &= !on;
             self.signal_membership();
         }
     }
@@ -331,6 +345,7 @@ impl Engine {
             admitted: self.admitted,
             incarnation: self.profile.life.incarnation,
             discovery: self.discovery,
+            withdrawn: self.withdrawn,
         }
     }
 
@@ -549,6 +564,7 @@ impl Engine {
         self.watch.clear();
         self.partition = None;
         self.bridges.clear();
+        self.mates.clear();
         self.doubts.clear();
         self.proposals.clear();
         self.told.clear();
@@ -560,6 +576,7 @@ impl Engine {
         let halves = (self.rng.u64(..), self.rng.u64(..));
         self.cluster = ClusterId(u128::from(halves.0) << 64 | u128::from(halves.1));
         self.discovery = false;
+        self.withdrawn = true;
         self.admitted = false;
         let incarnation = self.profile.life.above(Incarnation(0)).incarnation;
         let life = Life {
@@ -682,6 +699,7 @@ impl Membership {
             admitted: false,
             incarnation,
             discovery,
+            withdrawn: false,
         }
     }
 }

@@ -214,6 +214,8 @@ pub struct JoinGranted {
     pub floor: Incarnation,
     /// How many present members the sender holds.
     pub size: u32,
+    /// Whether they are a quorum: then whoever else the joiner remembers is not missing.
+    pub quorum: bool,
     /// Some of them, the sender first.
     pub members: Vec<Arc<Profile>>,
 }
@@ -266,6 +268,9 @@ pub enum Refusal {
         /// The limit.
         members_max: u32,
     },
+    /// The target left its cluster, or was removed from it.
+    #[error("it left its cluster, or was removed: enable discovery on it, or join it")]
+    Withdrawn,
 }
 
 /// A range of ids: those whose first `bits` bits are those of `prefix`.
@@ -339,6 +344,13 @@ impl fmt::Debug for ClusterId {
 impl fmt::Debug for ClusterTag {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:08x}", self.0)
+    }
+}
+
+impl Refusal {
+    /// Whether it is part of how clusters find together, and nothing that anybody has to mend.
+    pub fn is_ordinary(&self) -> bool {
+        matches!(self, Self::SmallerCluster | Self::Busy | Self::Withdrawn)
     }
 }
 

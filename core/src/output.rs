@@ -181,6 +181,9 @@ pub struct Membership {
     pub incarnation: Incarnation,
     /// Whether discovery may bring this node together with others.
     pub discovery: bool,
+    /// Whether it left its cluster or was removed: discovery of others does not bring it back
+    /// either, until it joins or is joined, or discovery is enabled on it.
+    pub withdrawn: bool,
 }
 
 /// Why a join failed. Whichever it is, the node is still in the cluster it was in.

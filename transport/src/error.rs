@@ -33,6 +33,14 @@ pub enum StartError {
         /// The setting that chooses another.
         setting: &'static str,
     },
+    /// Others would be told an address that nobody can reach.
+    #[error(
+        "others can't reach {address}: set node.advertise to this machine's own address, or put that into node.name"
+    )]
+    Unreachable {
+        /// The address that would be told.
+        address: SocketAddr,
+    },
     /// An address can't be listened on.
     #[error(
         "can't listen on {address} for {purpose} ({cause}): set {setting} to an address of this machine"

@@ -125,6 +125,7 @@ mod tests {
                 admitted: false,
                 incarnation: Incarnation(incarnation),
                 discovery: false,
+                withdrawn: false,
             },
             discovery_stopped: false,
             contacts: Vec::new(),

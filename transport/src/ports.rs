@@ -45,6 +45,11 @@ impl Ports {
             None if !gossip_address.ip().is_unspecified() => gossip_address,
             None => host_address(&options.name, gossip_address.port()).await?,
         };
+        if advertised.ip().is_unspecified() || advertised.port() == 0 {
+            return Err(StartError::Unreachable {
+                address: advertised,
+            });
+        }
         Ok(Self {
             gossip,
             gossip_address,

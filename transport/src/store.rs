@@ -216,6 +216,7 @@ struct Content {
     incarnation_ceiling: Incarnation,
     discovery: bool,
     discovery_stopped: bool,
+    withdrawn: bool,
     address_book: Vec<Acquaintance>,
     tombstones: Vec<(String, Admission)>,
 }
@@ -243,6 +244,7 @@ fn to_text(remembered: &Remembered) -> String {
         incarnation_ceiling: membership.incarnation,
         discovery: membership.discovery,
         discovery_stopped: *discovery_stopped,
+        withdrawn: membership.withdrawn,
         address_book: contacts.clone(),
         tombstones: tombstones
             .iter()
@@ -288,6 +290,7 @@ fn from_bytes(bytes: &[u8]) -> Result<Remembered, Unreadable> {
             admitted: content.admitted,
             incarnation: content.incarnation_ceiling,
             discovery: content.discovery,
+            withdrawn: content.withdrawn,
         },
         discovery_stopped: content.discovery_stopped,
         contacts: content.address_book,
@@ -325,6 +328,7 @@ mod tests {
             admitted: true,
             incarnation: Incarnation(1_782_120_001_024),
             discovery: true,
+            withdrawn: false,
         };
         let address = "[::1]:4371".parse().unwrap();
         Remembered {

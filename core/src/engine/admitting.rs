@@ -75,6 +75,7 @@ impl Engine {
             Intent::Return if same_cluster && request.admitted => {
                 buried.map(|admission| Refusal::Removed { admission })
             }
+            Intent::Discovered if !same_cluster && self.withdrawn => Some(Refusal::Withdrawn),
             Intent::Discovered if !same_cluster && self.is_smaller_than(request) => {
                 Some(Refusal::SmallerCluster)
             }
@@ -121,11 +122,13 @@ impl Engine {
         intent: Intent,
         refusal: Refusal,
     ) {
-        self.signal(Signal::Refused {
-            peer: from.clone(),
-            by_us: true,
-            refusal: refusal.clone(),
-        });
+        if !refusal.is_ordinary() || intent == Intent::Explicit {
+            self.signal(Signal::Refused {
+                peer: from.clone(),
+                by_us: true,
+                refusal: refusal.clone(),
+            });
+        }
         let comes_to_us = refusal == Refusal::SmallerCluster && intent == Intent::Discovered;
         self.transmit(
             from.clone(),
@@ -218,6 +221,7 @@ impl Engine {
             admission,
             floor,
             size: self.size_on_wire(),
+            quorum: self.quorum,
             members: self.some_members(id),
         };
         self.transmit(

@@ -89,6 +89,7 @@ impl Engine {
     pub(super) fn on_wrong_cluster(&mut self, now: Instant, from: &Contact) {
         let id = from.id();
         self.roster.strike(id);
+        self.mates.remove(&id);
         if let Some(life) = self.roster.member(id).map(|member| member.standing.life) {
             self.accept(now, &Rumor::Left { id, life }, Some(id), true);
         }
@@ -134,7 +135,8 @@ impl Engine {
         if self.is_departing() {
             return;
         }
-        let others = (self.roster.present() + self.roster.failed()).saturating_sub(1);
+        let others = self.roster.present() + self.roster.failed() + self.mates.len();
+        let others = others.saturating_sub(1);
         let verdict = self
             .watch
             .assess(&self.config, self.awareness.silence(now), others, now);
@@ -161,7 +163,7 @@ impl Engine {
             let name = |id: &NodeId| Some(self.roster.member(*id)?.profile.name.clone());
             let mut unreachable: Vec<_> = open.unreachable.iter().filter_map(name).collect();
             unreachable.sort_unstable();
-            let all = self.roster.present() + self.roster.failed();
+            let all = self.roster.present() + self.roster.failed() + self.mates.len();
             let share = unreachable.len() as f64 / all.max(1) as f64;
             Partition {
                 kind: open.kind,
@@ -177,17 +179,22 @@ impl Engine {
         }
     }
 
+    /// Whether this side has quorum now. Whom this node remembers and has not met since its start
+    /// counts as lost: one of a fleet that is restarted alone has none.
+    pub(super) fn computed_quorum(&self) -> bool {
+        let (present, lost) = (
+            self.roster.present(),
+            self.roster.failed() + self.mates.len(),
+        );
+        let isolated = self.watch.is_isolated();
+        partition::has_quorum(self.config.quorum, present, lost, isolated)
+    }
+
     pub(super) fn update_quorum(&mut self) {
         if self.is_departing() {
             return;
         }
-        let (present, failed) = (self.roster.present(), self.roster.failed());
-        let quorum = partition::has_quorum(
-            self.config.quorum,
-            present,
-            failed,
-            self.watch.is_isolated(),
-        );
+        let quorum = self.computed_quorum();
         if quorum != self.quorum {
             self.quorum = quorum;
             self.changed.insert(self.me);

@@ -290,10 +290,12 @@ impl Engine {
             shown,
             deadline,
         } = preparing;
-        self.say_goodbye_in_passing(now);
+        if self.roster.present() > 1 {
+            self.say_goodbye_in_passing(now);
+        }
         self.clear();
         self.cluster = granted.cluster;
-        self.admitted = true;
+        (self.admitted, self.withdrawn) = (true, false);
         let incarnation = self.profile.life.above(granted.floor).incarnation;
         let life = Life {
             admission: granted.admission,
@@ -331,8 +333,11 @@ impl Engine {
                 },
             );
         }
-        if !self.admitted {
-            self.admitted = true;
+        if granted.quorum {
+            self.mates.clear();
+        }
+        if !self.admitted || self.withdrawn {
+            (self.admitted, self.withdrawn) = (true, false);
             self.signal_membership();
         }
         if asked.is_some() || matches!(self.phase, Phase::Settled) {
@@ -546,7 +551,7 @@ impl Engine {
             }
             _ => {}
         }
-        if !matches!(refusal, Refusal::SmallerCluster | Refusal::Busy) {
+        if !refusal.is_ordinary() || asked {
             self.signal(Signal::Refused {
                 peer: from.clone(),
                 by_us: false,

@@ -7,7 +7,7 @@ use super::joining::Phase;
 use super::{Departure, Engine};
 use crate::message::{Message, Ping, Rumor};
 use crate::name::{NodeId, NodeName};
-use crate::output::{Change, Class, ForceLeaveError, LeaveError, Signal};
+use crate::output::{Change, Class, Event, ForceLeaveError, LeaveError, MemberEvent, Signal};
 use crate::probe::Purpose;
 use crate::time::Instant;
 use crate::timers::Timer;
@@ -56,7 +56,8 @@ impl Engine {
         Ok(())
     }
 
-    /// Removes a member, running or not: its admission ends, and nothing it says undoes that.
+    /// Removes a member, running or not: its admission ends, and nothing it says undoes that. A
+    /// member of the past that was not met since this node's start can be removed too.
     ///
     /// # Errors
     /// When it is this node itself, or unknown.
@@ -65,14 +66,12 @@ impl Engine {
         if id == self.me {
             return Err(ForceLeaveError::Myself);
         }
-        let member = self
-            .roster
-            .member(id)
-            .ok_or(ForceLeaveError::NotInCluster)?;
-        let rumor = Rumor::Removed {
-            id,
-            admission: member.standing.life.admission,
-        };
+        let member = self.roster.member(id).map(|member| member.standing);
+        let missing = self.roster.acquaintance(id).map(|entry| entry.standing);
+        let missing = missing.filter(|_| self.mates.contains(&id));
+        let standing = member.or(missing).ok_or(ForceLeaveError::NotInCluster)?;
+        let admission = standing.life.admission;
+        let rumor = Rumor::Removed { id, admission };
         self.send(id, Class::Reliable, vec![Message::Rumor(rumor.clone())]);
         self.accept(now, &rumor, None, true);
         Ok(())
@@ -87,6 +86,9 @@ impl Engine {
         let life = self.profile.life;
         let goodbye = Rumor::Left { id: self.me, life };
         let successors = self.first_successors();
+        if self.roster.present() > 1 {
+            self.tell_own_end(Event::MemberLeft);
+        }
         self.roster.apply(now, &goodbye);
         self.on_view_changed(now, self.me);
         let farewell = Farewell {
@@ -172,10 +174,21 @@ impl Engine {
         true
     }
 
+    /// Tells those who follow the events that this node's own stay is over: the members that it
+    /// knew are not its members any more.
+    fn tell_own_end(&mut self, event: fn(MemberEvent) -> Event) {
+        let myself = MemberEvent {
+            name: self.profile.name.clone(),
+            life: self.profile.life,
+        };
+        self.event(event(myself));
+    }
+
     /// This node's stay was ended by others.
     pub(super) fn evict(&mut self, now: Instant) {
         self.abandon_phase();
         self.signal(Signal::Prepare(Change::Removed));
+        self.tell_own_end(Event::MemberRemoved);
         self.go_alone(now);
         self.signal(Signal::Resume(Change::Removed, true));
     }
@@ -183,6 +196,7 @@ impl Engine {
     /// Says goodbye to a cluster that is left for another one: over streams, for there is no time
     /// to wait for answers.
     pub(super) fn say_goodbye_in_passing(&mut self, now: Instant) {
+        self.tell_own_end(Event::MemberLeft);
         let goodbye = Rumor::Left {
             id: self.me,
             life: self.profile.life,

@@ -117,7 +117,11 @@ impl Engine {
     ) -> bool {
         let id = rumor.id();
         let event = self.member_event(id);
-        let covered = match self.roster.apply(now, rumor) {
+        let transition = self.roster.apply(now, rumor);
+        if self.roster.member(id).is_some() || self.roster.tombstone(id).is_some() {
+            self.mates.remove(&id);
+        }
+        let covered = match transition {
             Transition::Stale | Transition::Unknown => {
                 self.stats.stale_rumors += 1;
                 return false;
@@ -182,8 +186,8 @@ impl Engine {
             .profile
             .clone();
         self.event(Event::MemberJoined(profile));
-        if !self.admitted {
-            self.admitted = true;
+        if !self.admitted || self.withdrawn {
+            (self.admitted, self.withdrawn) = (true, false);
             self.signal_membership();
         }
         self.on_view_changed(now, id);

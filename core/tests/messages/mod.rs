@@ -96,15 +96,17 @@ fn joining() -> impl Strategy<Value = Message> {
         any::<u32>(),
         any::<u64>(),
         any::<u32>(),
+        any::<bool>(),
         members,
     )
         .prop_map(
-            |(seq, cluster, admission, floor, size, members)| JoinGranted {
+            |(seq, cluster, admission, floor, size, quorum, members)| JoinGranted {
                 seq,
                 cluster,
                 admission: Admission(admission),
                 floor: Incarnation(floor),
                 size,
+                quorum,
                 members,
             },
         );

@@ -46,6 +46,36 @@ fn a_leaver_goes_on_alone_under_a_new_cluster_id_and_without_discovery() {
 }
 
 #[test]
+fn the_one_who_is_left_behind_does_not_follow_the_leaver_by_discovery() {
+    for seed in 0..8 {
+        let mut world = World::cluster(300 + seed, 2);
+        for number in 0..2 {
+            world.tell(number, |engine, _| engine.set_discovery(true));
+        }
+        match seed % 2 {
+            0 => world.leave(1, Departure::Leave),
+            _ => {
+                let name = world.nodes[1].name.clone();
+                world
+                    .tell(0, |engine, now| engine.force_leave(now, &name))
+                    .expect("it is a member");
+            }
+        }
+        for _ in 0..4 {
+            for (number, other) in [(0, 1), (1, 0)] {
+                let other = Target::Address(world.nodes[other].address);
+                world.tell(number, |engine, now| engine.propose(now, other));
+            }
+            world.run_for(s(5));
+            for number in 0..2 {
+                assert_eq!(world.nodes[number].engine().size(), 1, "seed {seed}");
+            }
+        }
+        assert_eq!(world.join(1, 0), Ok(()));
+    }
+}
+
+#[test]
 fn a_leaver_does_not_come_back_by_itself_but_may_join_again() {
     let mut world = World::cluster(3, 5);
     for number in 0..5 {

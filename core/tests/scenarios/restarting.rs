@@ -28,6 +28,37 @@ fn a_crash_and_a_restart_are_seen_as_failed_and_joined() {
 }
 
 #[test]
+fn one_of_a_fleet_that_is_restarted_alone_has_no_quorum_until_enough_are_back() {
+    let mut world = World::cluster(31, 6);
+    world.run_for(s(10));
+    (0..6).for_each(|number| world.crash(number));
+    world.start(0);
+    world.run_for(s(8));
+    let alone = world.nodes[0].engine();
+    assert!(!alone.has_quorum());
+    assert!(alone.partition().is_some(), "it hears nobody");
+    (1..3).for_each(|number| world.start(number));
+    world
+        .run_until(s(15), |w| w.agree(&[0, 1, 2]))
+        .expect("they find each other");
+    assert!(!world.nodes[0].engine().has_quorum(), "three of six");
+    // One that is gone for good is removed, though nobody met it since.
+    let gone = world.nodes[5].name.clone();
+    world
+        .tell(0, |engine, now| engine.force_leave(now, &gone))
+        .expect("it is remembered");
+    world.start(3);
+    world
+        .run_until(s(15), |w| w.agree(&[0, 1, 2, 3]))
+        .expect("they find each other");
+    assert!(world.nodes[0].engine().has_quorum(), "four of five");
+    world.start(5);
+    world.run_for(s(15));
+    assert!(world.agree(&[0, 1, 2, 3]), "{}", world.describe());
+    assert_eq!(world.nodes[5].engine().size(), 1);
+}
+
+#[test]
 fn a_restart_that_is_faster_than_the_detector_is_never_failed() {
     for (seed, down) in [(2, ms(0)), (3, ms(200)), (4, ms(1500))] {
         let mut world = World::cluster(seed, 12);
