@@ -28,6 +28,7 @@ use crate::memory::Memory;
 use crate::options::Callbacks;
 use crate::publish::Publisher;
 use crate::rim::Rim;
+use crate::seeds::{self, Seeds};
 
 /// Inputs that are handed in before outputs are drained.
 const BATCH_MAX: usize = 256;
@@ -51,6 +52,7 @@ pub(crate) struct Driver {
     rim: Arc<Rim>,
     engine: Engine,
     dials: Dials,
+    seeds: Seeds,
     publisher: Publisher,
     memory: Memory,
     caller: Caller,
@@ -71,6 +73,7 @@ impl Driver {
     ) -> Self {
         Self {
             dials: Dials::new(rim.clone()),
+            seeds: Seeds::default(),
             caller: Caller::start(callbacks, rim.clone()),
             swept: rim.now(),
             rim,
@@ -180,12 +183,16 @@ impl Driver {
             Input::Dialed {
                 target,
                 result: Ok(link),
-            } => self.dials.end(&target, Ok(&link)),
+            } => {
+                self.dials.end(&target, Ok(&link));
+                self.tell_of_seed(&target, Ok(()));
+            }
             Input::Dialed {
                 target,
                 result: Err(cause),
             } => {
                 self.dials.end(&target, Err(()));
+                self.tell_of_seed(&target, Err(&cause));
                 self.engine.handle_unreachable(now, &target, &cause);
             }
             Input::Unreachable { target, cause } => {
@@ -194,6 +201,19 @@ impl Driver {
             Input::Prepared => self.engine.prepared(now),
             Input::Parted(id) => self.on_parted(id),
             Input::Command(command) => self.on_command(now, command),
+        }
+    }
+
+    fn tell_of_seed(&mut self, target: &Target, result: Result<(), &str>) {
+        let node = self.rim.name();
+        match (self.seeds.dialed(target, result.is_ok()), result) {
+            (Some(seeds::Change::Found), _) => {
+                tracing::info!(%node, seed = %seeds::address(target), "a seed is reached after all");
+            }
+            (Some(seeds::Change::Lost), Err(cause)) => {
+                tracing::warn!(%node, "a seed is not reached: {cause}");
+            }
+            _ => {}
         }
     }
 
@@ -222,7 +242,10 @@ impl Driver {
                 self.drain();
                 answer(reply, ());
             }
-            Command::Propose(target) => self.engine.propose(now, target),
+            Command::Propose(target) => {
+                self.seeds.propose(&target);
+                self.engine.propose(now, target);
+            }
             Command::Persist(reply) => {
                 self.memory.write(&self.engine);
                 self.answer_when_written(reply, ());

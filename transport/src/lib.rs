@@ -52,6 +52,7 @@ mod refusal;
 mod rim;
 mod rpc;
 pub mod secret;
+mod seeds;
 mod start;
 pub mod stats;
 mod store;
