@@ -43,7 +43,7 @@ pub(crate) async fn run(sources: &Sources, effective: &Effective) -> anyhow::Res
     };
     agent.announce(effective);
     notify(&[sd_notify::NotifyState::Ready]);
-    let ended = agent.serve(sources, &level, &mut signals).await;
+    let ended = agent.serve(sources, effective, &level, &mut signals).await;
     notify(&[sd_notify::NotifyState::Stopping]);
     match ended {
         Ended::Signal => tokio::select! {
@@ -160,14 +160,20 @@ impl Agent {
     }
 
     /// Runs until a signal says to end.
-    async fn serve(&self, sources: &Sources, level: &LevelHandle, signals: &mut Signals) -> Ended {
+    async fn serve(
+        &self,
+        sources: &Sources,
+        running: &Effective,
+        level: &LevelHandle,
+        signals: &mut Signals,
+    ) -> Ended {
         let follow = self.discovery.follow();
         tokio::pin!(follow);
         let mut following = self.discovery.is_configured();
         loop {
             tokio::select! {
                 heard = signals.next() => match heard {
-                    Heard::Reload => self.reload(sources, level),
+                    Heard::Reload => self.reload(sources, running, level),
                     Heard::End(number) => {
                         info!(signal = number, "leaving: a second signal ends this node at once");
                         return Ended::Signal;
@@ -179,19 +185,38 @@ impl Agent {
         }
     }
 
-    /// Reads the configuration again, for what can change while the node runs.
-    fn reload(&self, sources: &Sources, level: &LevelHandle) {
+    /// Reads the configuration again, for what can change while the node runs. `running` is what
+    /// it was started with.
+    fn reload(&self, sources: &Sources, running: &Effective, level: &LevelHandle) {
         let changed = config::load(sources)
             .map_err(anyhow::Error::from)
             .and_then(|effective| {
                 level.set(&effective.settings.log.level.0)?;
                 self.discovery.reload(&effective.settings);
-                Ok(())
+                Ok(effective)
             });
         match changed {
-            Ok(()) => info!("the configuration was read again: log level and seeds are taken over"),
+            Ok(effective) => self.tell_reloaded(&running.differing(&effective)),
             Err(error) => {
                 error!("the configuration is wrong, everything stays as it was: {error:#}");
+            }
+        }
+    }
+
+    /// Says what was taken over, and which changes wait for the next start.
+    fn tell_reloaded(&self, changed: &[&str]) {
+        let (taken, asked) = match self.discovery.asks_seeds() {
+            true => ("log level and seeds are", "cluster.static.seeds"),
+            false => ("the log level is", ""),
+        };
+        info!("the configuration was read again: {taken} taken over");
+        // A profile changes many numbers: it stands for them.
+        let profile = changed.contains(&"detector.profile");
+        let implied =
+            |key: &str| profile && key.starts_with("detector.") && key != "detector.profile";
+        for key in changed {
+            if *key != "log.level" && *key != asked && !implied(key) {
+                warn!("{key} changed: takes effect at the next start");
             }
         }
     }
@@ -217,7 +242,7 @@ impl Agent {
 fn options(settings: &Settings, secret: Secret, data_dir: PathBuf) -> Options {
     let node = &settings.node;
     Options {
-        cluster_name: settings.cluster.name.clone(),
+        cluster_name: settings.cluster.name.0.clone(),
         listen: node.listen,
         rpc_listen: node.rpc_listen,
         advertise: node.advertise,

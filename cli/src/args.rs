@@ -3,9 +3,11 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
+use convoke::Peer;
+use convoke_core::NodeName;
 
-use crate::config::{Flag, Tag, cli_duration};
+use crate::config::{Flag, Tag, cli_duration, cli_name, cli_peer};
 
 /// Who is in the fleet, on every node of the fleet, without a leader.
 #[derive(Clone, Debug, Parser)]
@@ -31,6 +33,9 @@ pub(crate) struct Cli {
 #[derive(Clone, Debug, Subcommand)]
 pub(crate) enum Command {
     /// Run a node in the foreground, until SIGTERM or SIGINT: then it leaves gracefully
+    ///
+    /// On SIGHUP it reads its configuration again: log level and the seeds of the static strategy
+    /// are taken over, other changes wait for the next start.
     Start(Box<StartArgs>),
     /// Join, leave and look at the cluster
     #[command(subcommand)]
@@ -71,16 +76,16 @@ pub(crate) enum ClusterCommand {
     /// Join the cluster of NODE
     Join {
         /// A node name such as convoke2@10.0.0.7, or its address such as 10.0.0.7:4370
-        #[arg(value_name = "NODE")]
-        target: String,
+        #[arg(value_name = "NODE", value_parser = cli_peer)]
+        target: Peer,
     },
     /// Leave the cluster, and go on alone
     Leave,
     /// Remove NODE from the cluster, running or not
     ForceLeave {
         /// The node's name
-        #[arg(value_name = "NODE")]
-        target: String,
+        #[arg(value_name = "NODE", value_parser = cli_name)]
+        target: NodeName,
     },
     /// The cluster as this node sees it
     Status(StatusArgs),
@@ -102,18 +107,19 @@ pub(crate) enum DiscoveryArg {
 }
 
 #[derive(Clone, Debug, Args)]
+#[command(group = ArgGroup::new("wait").multiple(true))]
 pub(crate) struct StatusArgs {
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
-    /// Wait until N members run
-    #[arg(long, value_name = "N")]
+    /// Waits until exactly N members run
+    #[arg(long, value_name = "N", group = "wait", value_parser = size)]
     pub(crate) wait_size: Option<usize>,
-    /// Wait until all members hold the same view (their fingerprints are one)
-    #[arg(long)]
+    /// Waits until all members hold the same view (their fingerprints are one)
+    #[arg(long, group = "wait")]
     pub(crate) wait_converged: bool,
-    /// How long to wait at the most
-    #[arg(long, value_name = "T", default_value = "30s", value_parser = cli_duration)]
+    /// How long to wait at the most, for what --wait-… names
+    #[arg(long, value_name = "T", default_value = "30s", value_parser = cli_duration, requires = "wait")]
     pub(crate) timeout: Duration,
 }
 
@@ -216,6 +222,11 @@ pub(crate) struct StartArgs {
     /// Any key of the configuration (repeatable; lists by comma)
     #[arg(long = "set", value_name = "KEY=VALUE", value_parser = assignment)]
     pub(crate) set: Vec<(String, String)>,
+}
+
+fn size(text: &str) -> Result<usize, String> {
+    let size = text.parse().ok().filter(|size| *size > 0);
+    size.ok_or_else(|| "expected a number of members, 1 at least".into())
 }
 
 fn assignment(text: &str) -> Result<(String, String), String> {
@@ -330,6 +341,11 @@ mod tests {
             "convoke cluster",
             "convoke cluster join",
             "convoke cluster status --wait-size many",
+            "convoke cluster status --wait-size 0",
+            "convoke cluster status --timeout 5s",
+            "convoke cluster join a@b@c",
+            "convoke cluster join 127.0.0.1:99999",
+            "convoke cluster force-leave 10.0.0.1:4370",
             "convoke cluster status --timeout soon",
             "convoke cluster discovery maybe",
             "convoke members --state dead",
@@ -351,11 +367,11 @@ mod tests {
         };
         assert_eq!(wait("convoke cluster status"), Duration::from_secs(30));
         assert_eq!(
-            wait("convoke cluster status --timeout 5"),
+            wait("convoke cluster status --wait-size 2 --timeout 5"),
             Duration::from_secs(5)
         );
         assert_eq!(
-            wait("convoke cluster status --timeout 250ms"),
+            wait("convoke cluster status --wait-converged --timeout 250ms"),
             Duration::from_millis(250)
         );
     }

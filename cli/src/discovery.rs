@@ -4,24 +4,34 @@
 //! The engine holds the truth about whether discovery is on (a leave turns it off, and that
 //! outlives a restart); the watch loop follows it.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use convoke::{Node, Peer};
+use convoke::{Node, Peer, ResolveError};
 use convoke_discovery::{Manual, Seed, Static, Strategy, Watch, WatchOptions, watch};
+use tokio::time::{Instant, sleep};
+use tracing::{info, warn};
 
-use crate::api::model::DiscoveryState;
+use crate::api::model::{DiscoveryState, SeedStanding, SeedState};
 use crate::config::{self, Settings};
 
 /// How often the loop's switch is compared with the engine's: a removal by another node turns
 /// discovery off without a command here.
 const FOLLOW_INTERVAL: Duration = Duration::from_secs(1);
 
+/// How long the seeds that a run proposed are given to become members, before it tells what they
+/// are: a round trip or a few.
+const SETTLE_WAIT: Duration = Duration::from_secs(1);
+/// Between two looks at them.
+const LOOK_INTERVAL: Duration = Duration::from_millis(20);
+
 /// The running discovery of a node.
 pub(crate) struct Discovery {
     node: Node,
     strategy: config::Discovery,
     seeds: Arc<Static>,
+    unresolved: Arc<Unresolved>,
     watch: Watch,
 }
 
@@ -41,15 +51,17 @@ impl Discovery {
             enabled,
             ..WatchOptions::default()
         };
-        let proposer = node.clone();
+        let unresolved = Arc::new(Unresolved::default());
+        let (proposer, notes) = (node.clone(), unresolved.clone());
         let watch = watch(strategy, options, move |seed| {
-            let node = proposer.clone();
-            Box::pin(async move { propose(&node, seed).await })
+            let (node, notes) = (proposer.clone(), notes.clone());
+            Box::pin(async move { notes.take(&seed, node.propose(&peer(&seed)).await) })
         });
         Self {
             node: node.clone(),
             strategy: settings.cluster.discovery,
             seeds,
+            unresolved,
             watch,
         }
     }
@@ -90,11 +102,16 @@ impl Discovery {
         Ok(format!("Discovery ({}) is disabled.", self.strategy))
     }
 
-    /// Asks once, now.
+    /// Whether the seeds of the configuration are asked.
+    pub(crate) fn asks_seeds(&self) -> bool {
+        self.strategy == config::Discovery::Static
+    }
+
+    /// Asks once, now. Returns what to tell the operator, and what became of each seed.
     ///
     /// # Errors
     /// When no strategy is configured, it is disabled, or it failed.
-    pub(crate) async fn run(&self) -> Result<String, String> {
+    pub(crate) async fn run(&self) -> Result<(String, Vec<SeedState>), String> {
         self.configured()?;
         if !self.node.discovery_enabled() {
             return Err(
@@ -107,11 +124,44 @@ impl Discovery {
             .await
             .map_err(|error| format!("discovery failed: {error}"))?;
         let seeds: Vec<String> = found.seeds.iter().map(Seed::to_string).collect();
-        Ok(format!(
-            "Discovery ({}) found: [{}]",
-            self.strategy,
-            seeds.join(", ")
-        ))
+        let seeds = seeds.join(", ");
+        let note = format!("Discovery ({}) found: [{seeds}]", self.strategy);
+        Ok((note, self.settled(&found.seeds).await))
+    }
+
+    /// What the seeds are once those that can be members are, or have had their time.
+    async fn settled(&self, seeds: &[Seed]) -> Vec<SeedState> {
+        let deadline = Instant::now() + SETTLE_WAIT;
+        loop {
+            let states: Vec<SeedState> = seeds.iter().map(|seed| self.seed_state(seed)).collect();
+            let waiting = states.iter().any(|of| of.state == SeedStanding::NotAMember);
+            if !waiting || Instant::now() >= deadline {
+                return states;
+            }
+            sleep(LOOK_INTERVAL).await;
+        }
+    }
+
+    fn seed_state(&self, seed: &Seed) -> SeedState {
+        let view = self.node.view();
+        let is_member = match seed {
+            Seed::Name(name) => view.running().any(|running| running == name),
+            Seed::Address(address) => view
+                .running()
+                .filter_map(|name| view.member(name))
+                .any(|member| member.address == *address),
+        };
+        let reason = self.unresolved.reason(seed).filter(|_| !is_member);
+        let state = match (is_member, &reason) {
+            (true, _) => SeedStanding::Member,
+            (false, Some(_)) => SeedStanding::Unresolvable,
+            (false, None) => SeedStanding::NotAMember,
+        };
+        SeedState {
+            seed: seed.to_string(),
+            state,
+            reason,
+        }
     }
 
     /// A leave turned discovery off: stops the loop, and says so where there is one.
@@ -125,7 +175,9 @@ impl Discovery {
 
     /// Takes the seeds of a configuration that was read again.
     pub(crate) fn reload(&self, settings: &Settings) {
-        self.seeds.replace(seeds(settings));
+        let seeds = seeds(settings);
+        self.unresolved.keep(&seeds);
+        self.seeds.replace(seeds);
     }
 
     /// Keeps the loop's switch as the engine's, for as long as it is polled.
@@ -160,12 +212,49 @@ fn seeds(settings: &Settings) -> Vec<Seed> {
     settings.cluster.seeds.iter().map(seed).collect()
 }
 
-async fn propose(node: &Node, seed: Seed) {
-    let peer = match seed {
-        Seed::Name(name) => Peer::Name(name),
-        Seed::Address(address) => Peer::Address(address),
-    };
-    if let Err(error) = node.propose(&peer).await {
-        tracing::debug!(seed = %peer, %error, "a seed was passed over");
+fn peer(seed: &Seed) -> Peer {
+    match seed {
+        Seed::Name(name) => Peer::Name(name.clone()),
+        Seed::Address(address) => Peer::Address(*address),
+    }
+}
+
+/// The seeds whose hosts are not known, with the reason. As many as there are seeds at the most.
+/// It is locked for one look-up at a time, and only by discovery.
+#[derive(Debug, Default)]
+struct Unresolved(Mutex<BTreeMap<String, String>>);
+
+impl Unresolved {
+    /// Takes the outcome of a proposal, and logs it where it is news.
+    fn take(&self, seed: &Seed, outcome: Result<(), ResolveError>) {
+        let seed = seed.to_string();
+        match outcome {
+            Ok(()) => {
+                if self.reasons().remove(&seed).is_some() {
+                    info!(%seed, "the seed can be resolved again");
+                }
+            }
+            Err(error) => {
+                let reason = error.to_string();
+                if self.reasons().insert(seed.clone(), reason).is_none() {
+                    warn!(%seed, %error, "the seed is passed over until it can be resolved");
+                }
+            }
+        }
+    }
+
+    fn reason(&self, seed: &Seed) -> Option<String> {
+        self.reasons().get(&seed.to_string()).cloned()
+    }
+
+    /// Forgets the seeds that are none any more.
+    fn keep(&self, seeds: &[Seed]) {
+        let seeds: Vec<String> = seeds.iter().map(Seed::to_string).collect();
+        self.reasons().retain(|seed, _| seeds.contains(seed));
+    }
+
+    fn reasons(&self) -> MutexGuard<'_, BTreeMap<String, String>> {
+        // Each change is a single call: a panic elsewhere leaves the map whole.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -14,6 +14,9 @@ use tempfile::TempDir;
 /// The longest that anything here takes.
 const WAIT: Duration = Duration::from_secs(20);
 
+/// A seed where nobody listens: the node has discovery, and nobody to find.
+const NOBODY: &str = "--seed 127.0.0.1:9";
+
 /// A user's account of its own: nothing of the machine is seen or touched.
 struct Home {
     folder: TempDir,
@@ -109,10 +112,14 @@ fn text(bytes: &[u8]) -> String {
 }
 
 /// Waits until the node says that it is up.
-fn running(mut command: Command) -> Running {
+fn running(command: Command) -> Running {
+    running_with_log(command, Stdio::null())
+}
+
+fn running_with_log(mut command: Command, log: Stdio) -> Running {
     let mut child = command
         .stdout(Stdio::piped())
-        .stderr(Stdio::null())
+        .stderr(log)
         .spawn()
         .expect("the program is built");
     let mut lines = BufReader::new(child.stdout.take().expect("stdout is piped")).lines();
@@ -164,7 +171,7 @@ fn two_nodes_find_each_other_by_command_and_part_again() {
 #[test]
 fn seeds_bring_nodes_together_and_a_leave_stops_that_and_says_so() {
     let home = Home::new();
-    let first = home.start("a", "--discovery static");
+    let first = home.start("a", NOBODY);
     let address = first.line("gossip").trim_end_matches(" (udp)");
     let second = home.start("b", &format!("--seed {address}"));
     assert_eq!(second.line("discovery"), "static");
@@ -179,6 +186,100 @@ fn seeds_bring_nodes_together_and_a_leave_stops_that_and_says_so() {
     home.expect(0, "--node b cluster status --wait-size 2");
     let (out, _) = home.expect(0, "--node b cluster discovery run");
     assert!(out.contains(address), "{out}");
+    assert!(out.contains(&format!("  {address}: member\n")), "{out}");
+}
+
+#[test]
+fn a_run_of_discovery_tells_which_seeds_are_members_and_which_have_no_address() {
+    let home = Home::new();
+    let first = home.start("a", NOBODY);
+    let address = first.line("gossip").trim_end_matches(" (udp)");
+    let lost = "c@no-such-host.invalid";
+    let dead = UdpSocket::bind("127.0.0.1:0").expect("a free port");
+    let dead = dead.local_addr().expect("bound");
+    let second = home.start(
+        "b",
+        &format!("--seed {address} --seed {lost} --seed {dead}"),
+    );
+    home.expect(0, "--node b cluster status --wait-size 2");
+    let (out, _) = home.expect(0, "--node b cluster discovery run");
+    for line in [
+        format!("  {address}: member\n"),
+        format!("  {lost}: unresolvable: the host of {lost} can't be resolved"),
+        format!("  {dead}: not a member\n"),
+    ] {
+        assert!(out.contains(&line), "{line}{out}");
+    }
+    let body = r#"{"action":"run"}"#;
+    let head = "POST /v1/cluster/discovery HTTP/1.1\r\nContent-Type: application/json";
+    let socket = PathBuf::from(second.line("control socket"));
+    let request = format!("{head}\r\nContent-Length: {}", body.len());
+    let answer = http_with_body(&socket, &request, body, |_| false);
+    for part in [
+        format!(r#"{{"seed":"{address}","state":"member"}}"#),
+        format!(r#"{{"seed":"{lost}","state":"unresolvable","reason":"#),
+        format!(r#"{{"seed":"{dead}","state":"not_a_member"}}"#),
+    ] {
+        assert!(answer.contains(&part), "{part} {answer}");
+    }
+}
+
+/// Reads a log until it holds all of these.
+fn await_in_log(log: &Path, words: &[&str]) -> String {
+    let deadline = Instant::now() + WAIT;
+    loop {
+        let text = fs::read_to_string(log).expect("the log is ours");
+        if words.iter().all(|word| text.contains(word)) {
+            return text;
+        }
+        assert!(Instant::now() < deadline, "{words:?} is missing in: {text}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn a_configuration_read_again_says_what_waits_and_a_lost_seed_is_told_once() {
+    let home = Home::new();
+    let (file, log) = (home.path("convoke.toml"), home.path("log"));
+    let ports = "listen = \"127.0.0.1:0\"\nrpc_listen = \"127.0.0.1:0\"";
+    let cluster = "[cluster]\ndiscovery = \"static\"\ndiscovery_interval = \"100ms\"";
+    let lost = "static.seeds = [\"c@no-such-host.invalid\"]";
+    let first = format!("[node]\nname = \"a\"\n{ports}\n{cluster}\n{lost}\n");
+    fs::write(&file, &first).expect("ours");
+    let writer = fs::File::create(&log).expect("ours");
+    let mut node = running_with_log(home.command("start"), writer.into());
+    await_in_log(&log, &["passed over"]);
+    for _ in 0..3 {
+        home.expect(0, "cluster discovery run");
+    }
+    let wan = "[detector]\nprofile = \"wan\"\n[log]\nlevel = \"debug\"\n";
+    let renamed = first
+        .replace("\"a\"", "\"b\"")
+        .replace("no-such", "no-other");
+    fs::write(&file, format!("{renamed}{wan}")).expect("ours");
+    let pid = rustix::process::Pid::from_child(&node.child);
+    rustix::process::kill_process(pid, rustix::process::Signal::HUP).expect("the node runs");
+    let text = await_in_log(
+        &log,
+        &[
+            "log level and seeds are taken over",
+            "node.name changed: takes effect at the next start",
+            "detector.profile changed: takes effect at the next start",
+            "c@no-other-host.invalid",
+        ],
+    );
+    assert_eq!(node.terminate(), 0);
+    for absent in [
+        "log.level changed",
+        "seeds changed",
+        "detector.probe_interval changed",
+    ] {
+        assert!(!text.contains(absent), "{text}");
+    }
+    let told = text
+        .lines()
+        .filter(|line| line.contains("no-such-host") && line.contains("passed over"));
+    assert_eq!(told.count(), 1, "{text}");
 }
 
 #[test]
@@ -320,9 +421,18 @@ fn events_are_shown_as_they_happen_until_the_node_ends() {
 
 /// A request on a node's control socket; the whole answer, read until `enough`.
 fn http(socket: &Path, request: &str, enough: impl Fn(&str) -> bool) -> String {
+    http_with_body(socket, request, "", enough)
+}
+
+fn http_with_body(
+    socket: &Path,
+    request: &str,
+    body: &str,
+    enough: impl Fn(&str) -> bool,
+) -> String {
     let mut stream = UnixStream::connect(socket).expect("the node serves");
     stream.set_read_timeout(Some(WAIT)).expect("a timeout");
-    let request = format!("{request}\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    let request = format!("{request}\r\nHost: localhost\r\nConnection: close\r\n\r\n{body}");
     stream
         .write_all(request.as_bytes())
         .expect("the node reads");
@@ -414,6 +524,17 @@ fn what_is_wrong_with_a_start_is_one_sentence_and_code_78() {
         ),
         ("--secret-file weak".to_owned(), "too simple"),
         ("--secret-file open".to_owned(), "chmod 600"),
+        (
+            "--discovery manual --seed a@127.0.0.1".to_owned(),
+            "flag --discovery: cluster.discovery: seeds are for the static strategy",
+        ),
+        ("--discovery static".to_owned(), "set cluster.static.seeds"),
+        ("--seed ,".to_owned(), "set cluster.static.seeds"),
+        (
+            "--set detector.probe_interval=9999999999999h".to_owned(),
+            "is out of range",
+        ),
+        ("--config /dev/zero".to_owned(), "is not a regular file"),
         (
             "--discovery etcd".to_owned(),
             "the etcd strategy is not in this version",
@@ -536,10 +657,39 @@ fn the_configuration_is_shown_with_its_origins_and_checked_before_it_is_used() {
         "{out}"
     );
     assert!(has("log.level = \"info\"", "# default"), "{out}");
+    let data_dir = format!(
+        "node.data_dir = {:?}",
+        home.path("state/convoke/b@127.0.0.1")
+    );
+    let secret_file = format!(
+        "security.secret_file = {:?}",
+        home.path("config/convoke/secret")
+    );
+    for start in [
+        data_dir.as_str(),
+        secret_file.as_str(),
+        "node.listen = \"127.0.0.1:4370\"",
+        "node.advertise = \"127.0.0.1:4370\"",
+        "node.rpc_listen = \"127.0.0.1:5370\"",
+        "cluster.dns.app = \"b\"",
+        "# cluster.dns.name (not set)",
+    ] {
+        assert!(has(start, "# default"), "{start}\n{out}");
+    }
+    let pipe = home.path("pipe");
+    let made = Command::new("mkfifo").arg(&pipe).status().expect("mkfifo");
+    assert!(made.success());
+    for file in ["pipe", "/dev/zero", "."] {
+        let (_, err) = home.expect(78, &format!("config check {file}"));
+        assert!(err.contains("is not a regular file"), "{err}");
+    }
+    fs::write(home.path("large"), "#".repeat((1 << 20) + 1)).expect("ours");
+    let (_, err) = home.expect(78, "config check large");
+    assert!(err.contains("too large"), "{err}");
     fs::write(home.path("convoke.toml"), "[clustr]\n").expect("ours");
     let (_, err) = home.expect(78, "config check");
     assert!(
-        err.contains("convoke.toml:1:2: clustr: unknown key"),
+        err.contains("convoke.toml:1:2: clustr: unknown table: did you mean [cluster]?"),
         "{err}"
     );
 }
@@ -557,6 +707,31 @@ fn usage_errors_and_absent_nodes_have_codes_of_their_own() {
         let (out, err) = home.expect(2, line);
         assert!(out.is_empty() && !err.is_empty(), "{line}");
     }
+    for (line, expected) in [
+        ("cluster join 10.0.0.1", "10.0.0.1:4370 or name@10.0.0.1"),
+        ("cluster join a@b@c", "no valid host after the '@'"),
+        ("cluster join 127.0.0.1:99999", "is no port"),
+        ("cluster force-leave 10.0.0.1:4370", "expected a node name"),
+        ("cluster status --wait-size 0", "1 at least"),
+        ("cluster status --timeout 1s", "--wait-size"),
+    ] {
+        let (_, err) = home.expect(2, line);
+        assert!(err.contains(expected), "{line}: {err}");
+    }
+    for arguments in [
+        ["cluster", "join", ""],
+        ["cluster", "force-leave", ""],
+        ["cluster", "force-leave", "a b"],
+    ] {
+        let mut command = home.command("");
+        let output = command.args(arguments).output().expect("built");
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+    }
+    let mut command = home.command("members");
+    command.env("CONVOKE_NODE_NMAE", "a");
+    let output = command.output().expect("built");
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("did you mean CONVOKE_NODE_NAME?"));
     for line in [
         "cluster status",
         "members",

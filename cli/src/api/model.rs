@@ -108,6 +108,27 @@ pub(crate) struct Done {
     pub(crate) changed: bool,
     /// What an operator should know besides.
     pub(crate) notes: Vec<String>,
+    /// After a run of discovery, the seeds that it found.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) seeds: Vec<SeedState>,
+}
+
+/// What a seed is to the local node after a run of discovery.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct SeedState {
+    pub(crate) seed: String,
+    pub(crate) state: SeedStanding,
+    /// Why it can't be resolved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) reason: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum SeedStanding {
+    Member,
+    NotAMember,
+    Unresolvable,
 }
 
 /// The body of `POST /v1/cluster/discovery`.

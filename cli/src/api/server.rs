@@ -229,13 +229,19 @@ async fn discovery(
     State(service): State<Service>,
     body: Result<Json<DiscoveryRequest>, JsonRejection>,
 ) -> Answer<Done> {
+    let discovery = &service.discovery;
     let outcome = match request(body)?.action {
-        DiscoveryAction::Enable => service.discovery.enable().await,
-        DiscoveryAction::Disable => service.discovery.disable().await,
-        DiscoveryAction::Run => service.discovery.run().await,
+        DiscoveryAction::Enable => discovery.enable().await.map(|note| (note, Vec::new())),
+        DiscoveryAction::Disable => discovery.disable().await.map(|note| (note, Vec::new())),
+        DiscoveryAction::Run => discovery.run().await,
     };
     let refused = |reason| Problem::new(StatusCode::CONFLICT, "discovery-refused", reason);
-    outcome.map(|note| done(true, vec![note])).map_err(refused)
+    let (note, seeds) = outcome.map_err(refused)?;
+    Ok(Json(Done {
+        changed: true,
+        notes: vec![note],
+        seeds,
+    }))
 }
 
 /// A command that the engine always refuses: that it answers shows that its loop runs.
@@ -296,7 +302,11 @@ fn request<T>(body: Result<Json<T>, JsonRejection>) -> Result<T, Problem> {
 }
 
 fn done(changed: bool, notes: Vec<String>) -> Json<Done> {
-    Json(Done { changed, notes })
+    Json(Done {
+        changed,
+        notes,
+        seeds: Vec::new(),
+    })
 }
 
 fn malformed(detail: String) -> Problem {

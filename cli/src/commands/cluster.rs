@@ -3,7 +3,9 @@
 use std::io::Write;
 
 use super::{Wanted, status};
-use crate::api::model::{DiscoveryAction, DiscoveryRequest, Done, NodeRequest, Status};
+use crate::api::model::{
+    DiscoveryAction, DiscoveryRequest, Done, NodeRequest, SeedStanding, SeedState, Status,
+};
 use crate::args::{ClusterCommand, DiscoveryArg};
 use crate::client::Client;
 
@@ -19,7 +21,7 @@ pub(super) async fn run(
                 .post(
                     "/v1/cluster/join",
                     &NodeRequest {
-                        node: target.clone(),
+                        node: target.to_string(),
                     },
                 )
                 .await?;
@@ -36,7 +38,7 @@ pub(super) async fn run(
                 .post(
                     "/v1/cluster/force-leave",
                     &NodeRequest {
-                        node: target.clone(),
+                        node: target.to_string(),
                     },
                 )
                 .await?;
@@ -81,7 +83,18 @@ async fn discovery(
     let done = client
         .post("/v1/cluster/discovery", &DiscoveryRequest { action })
         .await?;
-    notes(out, &done)
+    notes(out, &done)?;
+    for of in &done.seeds {
+        let SeedState { seed, reason, .. } = of;
+        let state = match of.state {
+            SeedStanding::Member => "member",
+            SeedStanding::NotAMember => "not a member",
+            SeedStanding::Unresolvable => "unresolvable",
+        };
+        let reason = reason.as_ref().map(|reason| format!(": {reason}"));
+        writeln!(out, "  {seed}: {state}{}", reason.unwrap_or_default())?;
+    }
+    Ok(())
 }
 
 fn notes(out: &mut dyn Write, done: &Done) -> anyhow::Result<()> {

@@ -6,6 +6,7 @@ use std::path::Path;
 use crate::args::{ConfigCommand, StartArgs};
 use crate::config::{self, Effective, Environment, Sources};
 use crate::exit::Exit;
+use crate::paths::Places;
 
 pub(super) fn run(command: &ConfigCommand, out: &mut dyn Write) -> anyhow::Result<()> {
     match command {
@@ -26,7 +27,11 @@ pub(super) fn run(command: &ConfigCommand, out: &mut dyn Write) -> anyhow::Resul
         }
         ConfigCommand::Show(args) => {
             let effective = load(args)?;
-            Ok(write!(out, "{}", config::show(&effective))?)
+            Ok(write!(
+                out,
+                "{}",
+                config::show(&effective, &Places::of_process())
+            )?)
         }
         ConfigCommand::Default => Ok(write!(out, "{}", config::template())?),
     }

@@ -56,6 +56,9 @@ struct Wanted {
 impl Wanted {
     async fn client(&self) -> anyhow::Result<Client> {
         let environment = Environment::of_process();
+        environment
+            .check_names()
+            .map_err(|error| Exit::new(Code::Usage, error.to_string()))?;
         let named = self
             .node
             .as_deref()

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 
 use super::Assignment;
-use super::error::{Problem, nearest};
+use super::error::{ConfigError, Problem, nearest};
 use super::key;
 use super::origin::Origin;
 use super::value::Raw;
@@ -92,6 +92,24 @@ impl Environment {
             }
         }
         found
+    }
+
+    /// Variables that look like ours and are not, as a mistyped one does.
+    ///
+    /// # Errors
+    /// All of them.
+    pub(crate) fn check_names(&self) -> Result<(), ConfigError> {
+        let strange = self
+            .variables
+            .keys()
+            .filter(|name| is_ours(name) && !key::all().iter().any(|key| key.variable() == **name));
+        let problems: Vec<Problem> = strange
+            .map(|name| unknown(name, Origin::Environment(name.clone())))
+            .collect();
+        match problems.is_empty() {
+            true => Ok(()),
+            false => Err(ConfigError { problems }),
+        }
     }
 
     fn epmd(&self) -> Vec<Assignment> {

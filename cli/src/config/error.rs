@@ -29,7 +29,7 @@ impl fmt::Display for Problem {
 /// A configuration that is refused. At least one problem.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ConfigError {
-    /// In the order of the sources.
+    /// In the order of the sources, and of the lines of the file.
     pub(crate) problems: Vec<Problem>,
 }
 
@@ -58,14 +58,33 @@ impl fmt::Display for ConfigError {
 
 impl std::error::Error for ConfigError {}
 
-/// The candidate that was probably meant, if one is close.
+/// The candidate that was probably meant, if one is close: a third of its characters may be wrong.
+/// What both begin with up to a separator counts for nothing, so that a long table's name does
+/// not make its keys alike.
 pub(crate) fn nearest<'a>(
     text: &str,
     candidates: impl Iterator<Item = &'a str>,
 ) -> Option<&'a str> {
-    const CLOSE_ENOUGH: f64 = 0.8;
-    let scored = candidates.map(|candidate| (strsim::jaro_winkler(text, candidate), candidate));
-    let best = scored.max_by(|a, b| a.0.total_cmp(&b.0));
-    best.filter(|(score, _)| *score >= CLOSE_ENOUGH)
+    let scored = candidates.filter_map(|candidate| {
+        let common = common_tables(text, candidate);
+        let (left, right) = (&text[common..], &candidate[common..]);
+        let distance = strsim::osa_distance(left, right);
+        let length = left.chars().count().max(right.chars().count());
+        (distance <= length / 3).then_some((distance, candidate))
+    });
+    scored
+        .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
+}
+
+/// How many bytes both begin with, up to and with a separator.
+fn common_tables(left: &str, right: &str) -> usize {
+    let alike = left
+        .bytes()
+        .zip(right.bytes())
+        .take_while(|(left, right)| left == right);
+    let separators = alike
+        .enumerate()
+        .filter(|(_, (byte, _))| [b'.', b'_'].contains(byte));
+    separators.last().map_or(0, |(index, _)| index + 1)
 }

@@ -1,5 +1,7 @@
 //! The configuration file: TOML, read with the place of every key and value.
 
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use toml::de::{DeTable, DeValue};
@@ -7,7 +9,7 @@ use toml::de::{DeTable, DeValue};
 use super::error::{ConfigError, Problem};
 use super::origin::Origin;
 use super::value::Raw;
-use super::{Assignment, key, unknown_key};
+use super::{Assignment, key, unknown_key, unknown_table};
 
 /// The largest file that is read, in bytes.
 const FILE_BYTES_MAX: u64 = 1 << 20;
@@ -42,7 +44,7 @@ impl Document {
     /// Reads a file.
     ///
     /// # Errors
-    /// When it can't be read, is too large, or is not UTF-8.
+    /// When it is no regular file, can't be read, is too large, or is not UTF-8.
     pub(super) fn open(path: &Path) -> Result<Self, ConfigError> {
         let fail = |message: String| {
             let origin = Origin::File {
@@ -51,15 +53,19 @@ impl Document {
             };
             ConfigError::of(origin, message)
         };
-        let size = std::fs::metadata(path)
-            .map_err(|error| fail(unreadable(&error)))?
-            .len();
-        if size > FILE_BYTES_MAX {
+        // Before it is opened: to open a pipe waits for a writer.
+        let metadata = std::fs::metadata(path).map_err(|error| fail(unreadable(&error)))?;
+        if !metadata.is_file() {
+            return Err(fail(
+                "is not a regular file: name a file with the configuration".into(),
+            ));
+        }
+        let text = read(path).map_err(|error| fail(unreadable(&error)))?;
+        if text.len() as u64 > FILE_BYTES_MAX {
             return Err(fail(format!(
-                "the file has {size} bytes, {FILE_BYTES_MAX} are the most"
+                "the file is too large: {FILE_BYTES_MAX} bytes are the most"
             )));
         }
-        let text = std::fs::read_to_string(path).map_err(|error| fail(unreadable(&error)))?;
         Ok(Self::new(path, text))
     }
 
@@ -103,6 +109,9 @@ impl Document {
                 (None, DeValue::Table(inner)) if is_table(&path) => {
                     self.walk(&path, inner, found, problems);
                 }
+                (None, DeValue::Table(_)) => {
+                    problems.push(unknown_table(&path, self.origin(at)));
+                }
                 (None, _) => problems.push(unknown_key(&path, self.origin(at))),
             }
         }
@@ -129,7 +138,20 @@ impl Document {
     }
 }
 
-fn unreadable(error: &std::io::Error) -> String {
+/// What was read is limited, not the size that the file claims: files of `/proc` claim none.
+fn read(path: &Path) -> io::Result<String> {
+    let mut bytes = Vec::new();
+    File::open(path)?
+        .take(FILE_BYTES_MAX + 1)
+        .read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > FILE_BYTES_MAX {
+        // Told by its size: the cut may lie within a character.
+        return Ok(String::from_utf8_lossy(&bytes).into_owned());
+    }
+    String::from_utf8(bytes).map_err(|_| io::Error::other("it is not UTF-8"))
+}
+
+fn unreadable(error: &io::Error) -> String {
     format!("cannot read the configuration file: {error}")
 }
 

@@ -1,14 +1,16 @@
 //! Types of values that few keys have.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 use std::time::Duration;
 
 use convoke::Peer;
+use convoke_core::NodeName;
 use convoke_core::config::QuorumRule;
+use convoke_core::name::GOSSIP_PORT_BASE;
 
-use super::value::{Parse, Raw, parse_duration};
+use super::value::{Parse, Raw, local_name, parse_duration};
 
 /// A value that can be turned off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +36,28 @@ impl Parse for Switched<SocketAddr> {
             Self::Off => "\"off\"".into(),
             Self::On(address) => address.print(),
         }
+    }
+}
+
+/// What the nodes of a cluster call it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ClusterName(pub(crate) String);
+
+impl Parse for ClusterName {
+    fn expects() -> String {
+        "a text without control characters, and without blanks at its ends".into()
+    }
+
+    fn parse(raw: &Raw) -> Result<Self, String> {
+        let name = String::parse(raw)?;
+        match name.chars().any(char::is_control) || name.trim() != name {
+            true => Err(String::new()),
+            false => Ok(Self(name)),
+        }
+    }
+
+    fn print(&self) -> String {
+        self.0.print()
     }
 }
 
@@ -115,6 +139,44 @@ pub(crate) fn parse_peer(text: &str) -> Result<Peer, <Peer as FromStr>::Err> {
     match text.contains(['@', ':']) || text.is_empty() {
         true => text.parse(),
         false => format!("{text}@127.0.0.1").parse(),
+    }
+}
+
+/// Reads a node that a command is about.
+///
+/// # Errors
+/// When it is neither a node name nor an address; says what would be right.
+pub(crate) fn cli_peer(text: &str) -> Result<Peer, String> {
+    parse_peer(text).map_err(|_| no_node(text))
+}
+
+/// Reads the name of a node that a command is about.
+///
+/// # Errors
+/// When it is no node name; says what would be right.
+pub(crate) fn cli_name(text: &str) -> Result<NodeName, String> {
+    local_name(text).map_err(|error| match text.contains('@') {
+        true => error.to_string(),
+        false => "expected a node name such as convoke1@10.0.0.1".into(),
+    })
+}
+
+fn no_node(text: &str) -> String {
+    if let Ok(ip) = text.parse::<IpAddr>() {
+        let address = SocketAddr::new(ip, GOSSIP_PORT_BASE);
+        return format!("a port or a name is missing: write {address} or name@{ip}");
+    }
+    if let Some((host, port)) = text.rsplit_once(':')
+        && !text.contains('@')
+        && !host.is_empty()
+        && port.parse::<u16>().is_err()
+    {
+        return format!("{port:?} is no port: use a number from 1 to 65535");
+    }
+    match text.parse::<NodeName>() {
+        Err(error) if text.contains('@') => error.to_string(),
+        _ => "expected a node name such as convoke1@10.0.0.1, or an address such as 10.0.0.1:4370"
+            .into(),
     }
 }
 

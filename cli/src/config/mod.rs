@@ -23,7 +23,7 @@ use std::path::{Path, PathBuf};
 pub(crate) use choice::{Discovery, LogFormat};
 pub(crate) use env::Environment;
 pub(crate) use error::ConfigError;
-pub(crate) use kinds::{Tag, cli_duration, parse_peer};
+pub(crate) use kinds::{Tag, cli_duration, cli_name, cli_peer, parse_peer};
 pub(crate) use origin::Origin;
 pub(crate) use settings::Settings;
 pub(crate) use template::{show, template};
@@ -74,6 +74,14 @@ pub(crate) struct Effective {
 }
 
 impl Effective {
+    /// The keys whose values differ in another configuration, in the order of the template.
+    pub(crate) fn differing(&self, other: &Self) -> Vec<&'static str> {
+        let (mut left, mut right) = (self.settings.clone(), other.settings.clone());
+        let differs = |key: &&Key| (key.field)(&mut left).show() != (key.field)(&mut right).show();
+        let keys = key::all().iter().filter(differs);
+        keys.map(|key| key.path).collect()
+    }
+
     /// Where a key's value came from.
     pub(crate) fn origin(&self, path: &str) -> Origin {
         self.origins.get(path).cloned().unwrap_or(Origin::Default)
@@ -141,6 +149,7 @@ fn finish(
     if problems.is_empty() {
         Ok(effective)
     } else {
+        problems.sort_by_key(|problem| problem.origin.order());
         Err(ConfigError { problems })
     }
 }
@@ -197,6 +206,18 @@ fn unknown_key(path: &str, origin: Origin) -> Problem {
         origin,
         key: Some(path.to_owned()),
         message: format!("unknown key{hint}"),
+    }
+}
+
+fn unknown_table(path: &str, origin: Origin) -> Problem {
+    let tables = key::all().iter().map(|key| key.split().0);
+    let hint = nearest(path, tables)
+        .map(|near| format!(": did you mean [{near}]?"))
+        .unwrap_or_default();
+    Problem {
+        origin,
+        key: Some(path.to_owned()),
+        message: format!("unknown table{hint}"),
     }
 }
 

@@ -21,6 +21,18 @@ pub(crate) enum Origin {
     Flag(String),
 }
 
+impl Origin {
+    /// Where a problem stands among others: sources in their order, a file by its lines.
+    pub(crate) fn order(&self) -> (u8, (usize, usize)) {
+        match self {
+            Self::Default => (0, (0, 0)),
+            Self::File { place, .. } => (1, place.unwrap_or_default()),
+            Self::Environment(_) => (2, (0, 0)),
+            Self::Flag(_) => (3, (0, 0)),
+        }
+    }
+}
+
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -11,7 +11,7 @@ use super::choice::{
     AddressType, Discovery, LogFormat, OnDown, PortMapping, Profile, RecordType, SecurityMode,
     SplitBrain,
 };
-use super::kinds::{Autoclean, Hidden, LogLevel, Suffix, Switched, Tag};
+use super::kinds::{Autoclean, ClusterName, Hidden, LogLevel, Suffix, Switched, Tag};
 
 /// Everything that can be configured. [`super::key::all`] names the fields and says what they
 /// mean.
@@ -44,7 +44,7 @@ pub(crate) struct Node {
 
 #[derive(Clone, Debug)]
 pub(crate) struct Cluster {
-    pub(crate) name: String,
+    pub(crate) name: ClusterName,
     pub(crate) discovery: Discovery,
     pub(crate) discovery_interval: Duration,
     pub(crate) autoclean: Autoclean,
@@ -152,7 +152,7 @@ impl Default for Node {
 impl Default for Cluster {
     fn default() -> Self {
         Self {
-            name: "convoke".into(),
+            name: ClusterName("convoke".into()),
             discovery: Discovery::Manual,
             discovery_interval: Duration::from_secs(5),
             autoclean: Autoclean(EngineConfig::lan().autoclean),

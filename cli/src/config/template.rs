@@ -5,6 +5,11 @@ use std::fmt::Write;
 use super::Effective;
 use super::key::{self, Key};
 use super::settings::Settings;
+use super::value::Parse;
+use crate::paths::Places;
+
+use convoke_core::name::{GOSSIP_PORT_BASE, RPC_PORT_BASE};
+use convoke_core::{Host, NodeName};
 
 const HEADER: &str = "\
 # The configuration of a Convoke node. Every line that is commented out shows the default (or,
@@ -61,17 +66,21 @@ fn wrap(doc: &str) -> Vec<String> {
     lines
 }
 
-/// One line a key: `key = value  # origin`. Keys that are unset and have no default are left out.
-pub(crate) fn show(effective: &Effective) -> String {
+/// One line a key: `key = value  # origin`. Where nothing is set, the value that will be used,
+/// and where none will, a comment that says so: the whole is TOML.
+pub(crate) fn show(effective: &Effective, places: &Places) -> String {
     let mut settings = effective.settings.clone();
     let line = |key: &Key| {
-        let value = (key.field)(&mut settings).show()?;
-        Some((
-            format!("{} = {value}", key.path),
-            effective.origin(key.path).to_string(),
-        ))
+        let value = (key.field)(&mut settings)
+            .show()
+            .or_else(|| computed(key.path, &effective.settings, places));
+        let left = value.map_or_else(
+            || format!("# {} (not set)", key.path),
+            |value| format!("{} = {value}", key.path),
+        );
+        (left, effective.origin(key.path).to_string())
     };
-    let lines: Vec<(String, String)> = key::all().iter().filter_map(line).collect();
+    let lines: Vec<(String, String)> = key::all().iter().map(line).collect();
     let width = lines
         .iter()
         .map(|(left, _)| left.chars().count())
@@ -84,4 +93,31 @@ pub(crate) fn show(effective: &Effective) -> String {
             writeln!(text, "{left:width$}  # {origin}").expect("writing to a string cannot fail");
             text
         })
+}
+
+/// What an unset key comes to, as TOML; `None` where it stays unset.
+fn computed(path: &str, settings: &Settings, places: &Places) -> Option<String> {
+    let node = &settings.node;
+    let listen = || match node.listen {
+        Some(address) => Some(address.print()),
+        None => conventional(&node.name, GOSSIP_PORT_BASE),
+    };
+    match path {
+        "node.data_dir" => Some(places.data_dir(&node.name).print()),
+        "node.listen" | "node.advertise" => listen(),
+        "node.rpc_listen" => conventional(&node.name, RPC_PORT_BASE),
+        "cluster.dns.app" => Some(node.name.local_part().to_owned().print()),
+        "security.secret_file" => Some(places.secret_file().print()),
+        _ => None,
+    }
+}
+
+/// The port rule; a host that is a domain name is resolved at the start only.
+fn conventional(name: &NodeName, base: u16) -> Option<String> {
+    let port = base + name.port_offset().ok()?;
+    let address = match name.host() {
+        Host::Ip(ip) => std::net::SocketAddr::new(ip, port).to_string(),
+        Host::Domain(domain) => format!("{domain}:{port}"),
+    };
+    Some(address.print())
 }

@@ -8,6 +8,7 @@ use super::choice::{
     AddressType, Choice, OnDown, PortMapping, Profile, RecordType, SecurityMode, SplitBrain, word,
 };
 use super::*;
+use crate::paths::Places;
 
 const FILE: &str = "c.toml";
 
@@ -66,7 +67,7 @@ fn flags_win_over_the_environment_which_wins_over_the_file_which_wins_over_defau
     let flags = [("cluster.name", "flag")];
     let name = |effective: Effective| {
         (
-            effective.settings.cluster.name.clone(),
+            effective.settings.cluster.name.0.clone(),
             effective.origin("cluster.name").to_string(),
         )
     };
@@ -116,13 +117,25 @@ fn an_unknown_key_is_told_with_its_place_and_the_nearest_one() {
         ),
         (
             "[clustre]\nname = \"x\"",
-            "c.toml:1:2: clustre: unknown key: did you mean cluster.name?",
+            "c.toml:1:2: clustre: unknown table: did you mean [cluster]?",
         ),
         (
             "[cluster.static]\nseed = []",
             "c.toml:2:1: cluster.static.seed: unknown key: did you mean cluster.static.seeds?",
         ),
         ("zzz = 1", "c.toml:1:1: zzz: unknown key"),
+        (
+            "[nod]",
+            "c.toml:1:2: nod: unknown table: did you mean [node]?",
+        ),
+        (
+            "[cluster.statc]\nseeds = []",
+            "c.toml:1:10: cluster.statc: unknown table: did you mean [cluster.static]?",
+        ),
+        (
+            "[detector]\nspeed = 1",
+            "c.toml:2:1: detector.speed: unknown key",
+        ),
         (
             "\"node.name\" = \"a@h\"",
             "c.toml:1:1: \"node.name\": unknown key: did you mean node.name?",
@@ -202,6 +215,14 @@ fn a_value_out_of_range_is_told_with_the_range() {
             "[cluster]\nautoclean = \"10ms\"",
             "c.toml:2:13: cluster.autoclean: \"10ms\" is out of range: expected \"1s\" to \"8760h\"",
         ),
+        (
+            "[cluster]\nautoclean = \"9999999999999h\"",
+            "c.toml:2:13: cluster.autoclean: \"9999999999999h\" is out of range: expected \"1s\" to \"8760h\"",
+        ),
+        (
+            "[detector]\nprobe_interval = \"9999999999999h\"",
+            "c.toml:2:18: detector.probe_interval: \"9999999999999h\" is out of range: expected \"10ms\" to \"1h\"",
+        ),
     ];
     for (text, expected) in cases {
         assert_eq!(problem(text), expected);
@@ -232,6 +253,13 @@ fn every_mistake_is_told_at_once_in_the_order_of_the_file() {
         .filter_map(|problem| problem.key.clone())
         .collect();
     assert_eq!(keys, ["log.format", "cluster.autoheal", "node.name"]);
+    let mixed = from_text("[node]\nname = 3\nzzz = 1\n[log]\nlvl = 1\nformat = 2").unwrap_err();
+    let keys: Vec<_> = mixed
+        .problems
+        .iter()
+        .filter_map(|problem| problem.key.as_deref())
+        .collect();
+    assert_eq!(keys, ["node.name", "node.zzz", "log.lvl", "log.format"]);
 }
 
 #[test]
@@ -427,6 +455,64 @@ fn values_that_contradict_each_other_are_refused() {
 }
 
 #[test]
+fn seeds_and_the_strategy_that_asks_them_belong_together() {
+    let none = problem("[cluster]\ndiscovery = \"static\"");
+    assert!(
+        none.starts_with("cluster.static.seeds: the static strategy has no seeds"),
+        "{none}"
+    );
+    let empty = problem("[cluster]\ndiscovery = \"static\"\nstatic.seeds = []");
+    assert!(
+        empty.starts_with("c.toml:3:16: cluster.static.seeds: the static"),
+        "{empty}"
+    );
+    from_text("[cluster]\ndiscovery = \"manual\"\nstatic.seeds = [\"a@h\"]").unwrap();
+}
+
+#[test]
+fn a_name_of_a_cluster_is_a_word_on_one_line() {
+    for name in [" a", "a ", "a\\nb", "a\\u0007", " "] {
+        let found = problem(&format!("[cluster]\nname = \"{name}\""));
+        assert!(
+            found.starts_with("c.toml:2:8: cluster.name: expected a text without control"),
+            "{found}"
+        );
+    }
+    from_text("[cluster]\nname = \"the fleet\"").unwrap();
+}
+
+#[test]
+fn a_tag_has_one_value() {
+    let found = problem("[node]\ntags = [\"zone=a\", \"rack=1\", \"zone=b\"]");
+    assert_eq!(
+        found,
+        "c.toml:2:8: node.tags: the tag \"zone\" is given twice: give it one value"
+    );
+}
+
+#[test]
+fn only_true_and_false_are_booleans() {
+    for word in ["yes", "1", "on", "TRUE"] {
+        let error = from_environment(&[("CONVOKE_CLUSTER_AUTOHEAL", word)])
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("expected true or false"), "{error}");
+    }
+}
+
+#[test]
+fn the_names_of_variables_can_be_checked_alone() {
+    let senseless = Environment::of(&[("CONVOKE_CLUSTER_AUTOHEAL", "perhaps")]);
+    senseless.check_names().unwrap();
+    let mistyped = Environment::of(&[("CONVOKE_NODE_NMAE", "a")]);
+    let error = mistyped.check_names().unwrap_err().to_string();
+    assert!(
+        error.ends_with("did you mean CONVOKE_NODE_NAME?"),
+        "{error}"
+    );
+}
+
+#[test]
 fn a_name_beyond_the_port_rule_needs_explicit_addresses() {
     let found = problem("[node]\nname = \"n1000@127.0.0.1\"");
     assert!(
@@ -541,7 +627,8 @@ fn show_names_every_value_with_its_origin_and_hides_passwords() {
         ("CONVOKE_CLUSTER_ETCD_PASSWORD", "hunter2"),
         ("CONVOKE_NODE_NAME", "a@h.example"),
     ];
-    let shown = show(&from_environment(&variables).unwrap());
+    let places = Places::of(Environment::of(&[]), true);
+    let shown = show(&from_environment(&variables).unwrap(), &places);
     assert!(!shown.contains("hunter2"), "{shown}");
     let line = |key: &str| {
         shown
@@ -557,6 +644,16 @@ fn show_names_every_value_with_its_origin_and_hides_passwords() {
         line("node.name").starts_with("node.name = \"a@h.example\""),
         "{shown}"
     );
+    assert!(
+        line("node.listen").starts_with("node.listen = \"h.example:4370\""),
+        "{shown}"
+    );
+    assert!(
+        line("node.data_dir").contains("= \"/var/lib/convoke/a@h.example\""),
+        "{shown}"
+    );
+    assert_eq!(shown.lines().count(), key::all().len());
+    shown.parse::<toml::Table>().expect("what is shown is TOML");
     assert!(
         line("detector.probe_interval").contains("= \"1s\""),
         "{shown}"

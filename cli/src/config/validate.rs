@@ -5,8 +5,10 @@ use super::choice::{Discovery, PortMapping, SecurityMode, SplitBrain, word};
 use super::error::Problem;
 use super::key::Key;
 use super::kinds::Switched;
+use super::origin::Origin;
 use super::value::{Setting, show_duration};
 use super::{Effective, Settings};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// Whether a value that was just read is in its key's range.
@@ -39,7 +41,8 @@ pub(super) fn range(key: &Key, field: &dyn Setting) -> Result<(), String> {
 pub(super) fn problems(effective: &Effective) -> Vec<Problem> {
     let found = unavailable(&effective.settings)
         .into_iter()
-        .chain(contradictions(&effective.settings));
+        .chain(contradictions(&effective.settings))
+        .chain(seeds(effective));
     found
         .map(|(key, message)| Problem {
             origin: effective.origin(key),
@@ -128,7 +131,30 @@ fn contradictions(settings: &Settings) -> Vec<Finding> {
     found
 }
 
+/// Seeds without the strategy that asks them, and the strategy without seeds.
+fn seeds(effective: &Effective) -> Option<Finding> {
+    let cluster = &effective.settings.cluster;
+    let by_flag = effective.origin("cluster.static.seeds") == Origin::Flag("--seed".into());
+    match cluster.discovery {
+        Discovery::Manual if by_flag => Some((
+            "cluster.discovery",
+            "seeds are for the static strategy, and with manual nothing asks them: use static, or leave --seed out".into(),
+        )),
+        Discovery::Static if cluster.seeds.is_empty() => Some((
+            "cluster.static.seeds",
+            "the static strategy has no seeds: set cluster.static.seeds to one node at least, such as [\"convoke1@10.0.0.1\"], or give --seed NODE".into(),
+        )),
+        _ => None,
+    }
+}
+
 fn tags(settings: &Settings) -> Option<Finding> {
+    let mut keys = BTreeSet::new();
+    let twice = settings.node.tags.iter().find(|tag| !keys.insert(&tag.key));
+    if let Some(tag) = twice {
+        let message = format!("the tag {:?} is given twice: give it one value", tag.key);
+        return Some(("node.tags", message));
+    }
     let tags = settings
         .node
         .tags

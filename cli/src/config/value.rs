@@ -203,8 +203,7 @@ impl Parse for bool {
     fn parse(raw: &Raw) -> Result<Self, String> {
         match raw {
             Raw::Boolean(value) => Ok(*value),
-            Raw::Word(word) if ["true", "1", "yes", "on"].contains(&word.as_str()) => Ok(true),
-            Raw::Word(word) if ["false", "0", "no", "off"].contains(&word.as_str()) => Ok(false),
+            Raw::Word(word) => word.parse().map_err(|_| String::new()),
             _ => Err(String::new()),
         }
     }
@@ -311,7 +310,8 @@ impl Parse for Duration {
     }
 
     fn measure(&self) -> Option<u64> {
-        u64::try_from(self.as_millis()).ok()
+        // What does not fit is beyond every range, and must be seen to be.
+        Some(u64::try_from(self.as_millis()).unwrap_or(u64::MAX))
     }
 }
 

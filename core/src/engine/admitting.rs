@@ -76,7 +76,10 @@ impl Engine {
                 buried.map(|admission| Refusal::Removed { admission })
             }
             Intent::Discovered if !same_cluster && self.withdrawn => Some(Refusal::Withdrawn),
-            Intent::Discovered if !same_cluster && self.is_smaller_than(request) => {
+            // A node whose own discovery is off does not come; then the other one is let in.
+            Intent::Discovered
+                if !same_cluster && self.discovery && self.is_smaller_than(request) =>
+            {
                 Some(Refusal::SmallerCluster)
             }
             Intent::Explicit if !same_cluster && self.asks(from, request) => {

@@ -282,6 +282,20 @@ fn nodes_that_discovery_brings_together_form_one_cluster() {
 }
 
 #[test]
+fn a_node_with_seeds_finds_a_founder_that_does_not_look_for_others() {
+    for seed in 0..16 {
+        let mut world = World::new(100 + seed);
+        world.add_many(2);
+        world.tell(1, |engine, _| engine.set_discovery(true));
+        let founder = Target::Address(world.nodes[0].address);
+        world.tell(1, |engine, now| engine.propose(now, founder));
+        world
+            .run_until(s(2), World::is_converged)
+            .unwrap_or_else(|| panic!("seed {seed}: {}", world.describe()));
+    }
+}
+
+#[test]
 fn of_two_clusters_that_discovery_brings_together_the_smaller_one_joins_the_larger() {
     let mut world = World::cluster(14, 5);
     let first = world.nodes.len();
