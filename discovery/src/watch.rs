@@ -188,6 +188,9 @@ impl Asker {
             let enabled = *self.enabled.borrow_and_update();
             self.show_next(enabled.then_some(next));
             tokio::select! {
+                // What is due comes before what is ordered, so that the same passes follow each other
+                // whenever an order comes.
+                biased;
                 () = sleep_until(next), if enabled => {
                     // The outcome is in the status, and in the log when it is news.
                     let _ = self.pass(false).await;
