@@ -399,7 +399,7 @@ impl Engine {
         self.awareness.score()
     }
 
-    /// How many rumors, suspicions and questions are held, for checks of boundedness.
+    /// How many rumors and suspicions are held, for checks of boundedness.
     pub fn load(&self) -> (usize, usize) {
         (self.gossip.len(), self.suspicions.len())
     }

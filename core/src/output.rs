@@ -80,8 +80,6 @@ pub enum Event {
     PartitionDetected(Partition),
     /// The network is whole again.
     PartitionHealed {
-        /// How many sides there were, as far as this node could tell.
-        sides: u32,
         /// For how long the partition stood.
         lasted: Duration,
     },

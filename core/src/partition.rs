@@ -32,8 +32,6 @@ pub(crate) enum Verdict {
     Healed {
         /// How long it stood.
         lasted: Duration,
-        /// How many sides there were, at least.
-        sides: u32,
     },
 }
 
@@ -127,7 +125,7 @@ impl PartitionWatch {
                 let healed = open.returned || open.kind == PartitionKind::Isolated;
                 self.open = None;
                 if healed {
-                    Verdict::Healed { lasted, sides: 2 }
+                    Verdict::Healed { lasted }
                 } else {
                     Verdict::Over
                 }
@@ -216,8 +214,7 @@ mod tests {
         assert_eq!(
             watch.assess(&config, HEARD, 9, at(70)),
             Verdict::Healed {
-                lasted: Duration::from_secs(60),
-                sides: 2
+                lasted: Duration::from_secs(60)
             }
         );
         assert!(watch.standing().is_none());

@@ -207,8 +207,8 @@ fn log(node: &NodeName, event: &Event) {
         Event::PartitionDetected(partition) => {
             warn!(%node, kind = ?partition.kind, unreachable = partition.unreachable.len(), share = partition.share, quorum = partition.quorum, "partition detected");
         }
-        Event::PartitionHealed { sides, lasted } => {
-            info!(%node, sides, ?lasted, "partition healed");
+        Event::PartitionHealed { lasted } => {
+            info!(%node, ?lasted, "partition healed");
         }
         Event::QuorumLost => warn!(%node, "quorum lost"),
         Event::QuorumGained => info!(%node, "quorum gained"),

@@ -179,8 +179,6 @@ pub(crate) struct Detail {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) quorum: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) sides: Option<u32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) lasted_ms: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) count: Option<u64>,
@@ -281,12 +279,11 @@ fn describe(event: &Event) -> (&'static str, Detail) {
         Event::MemberForgotten(member) => ("member_forgotten", of_member(member)),
         Event::TagsChanged(profile) => ("tags_changed", of_profile(profile)),
         Event::PartitionDetected(partition) => ("partition_detected", of_partition(partition)),
-        Event::PartitionHealed { sides, lasted } => {
+        Event::PartitionHealed { lasted } => {
             let lasted_ms = u64::try_from(lasted.as_millis()).ok();
             (
                 "partition_healed",
                 Detail {
-                    sides: Some(*sides),
                     lasted_ms,
                     ..Detail::default()
                 },

@@ -141,8 +141,8 @@ fn of_partition(detail: &Detail) -> String {
             names.join(", ")
         );
     }
-    if let (Some(sides), Some(lasted)) = (detail.sides, detail.lasted_ms) {
-        text += &format!("  {sides} sides, after {:.1} s", lasted as f64 / 1000.0);
+    if let Some(lasted) = detail.lasted_ms {
+        text += &format!("  after {:.1} s", lasted as f64 / 1000.0);
     }
     if let Some(count) = detail.count {
         text += &format!("  {count} events: this reader was too slow");

@@ -30,7 +30,7 @@ const DOUBTS_MAX: usize = 64;
 #[derive(Debug)]
 pub(super) struct Doubt {
     /// Where the other process would be.
-    pub(super) address: SocketAddr,
+    address: SocketAddr,
     joiner: Contact,
     request: JoinRequest,
 }
@@ -72,7 +72,10 @@ impl Engine {
             .tombstone(id)
             .filter(|&buried| request.profile.life.admission <= buried);
         match request.intent {
-            Intent::Return if same_cluster && request.admitted => {
+            // However it comes back with its old state; only an operator's join admits it anew.
+            Intent::Return | Intent::Discovered
+                if same_cluster && request.admitted && buried.is_some() =>
+            {
                 buried.map(|admission| Refusal::Removed { admission })
             }
             Intent::Discovered if !same_cluster && self.withdrawn => Some(Refusal::Withdrawn),
@@ -172,6 +175,12 @@ impl Engine {
         let ping = Message::Ping(Ping { seq, suspect: None });
         self.transmit_to(Target::Address(address), Class::Reliable, vec![ping]);
         self.timers.set(Timer::Doubt(id), now + DOUBT_PATIENCE);
+    }
+
+    /// Whether it is waited for that a process of this name answers from this address.
+    pub(super) fn is_doubted_at(&self, id: NodeId, address: SocketAddr) -> bool {
+        let doubt = self.doubts.get(&id);
+        doubt.is_some_and(|doubt| doubt.address == address)
     }
 
     /// The member whose name is wanted answered.

@@ -331,13 +331,8 @@ impl Engine {
             }
             Purpose::Trial if directly => self.on_trial_answered(now, id, ack.seq),
             Purpose::Farewell if directly => self.on_farewell_heard(now, id),
-            Purpose::Doubted
-                if from.address
-                    == self
-                        .doubts
-                        .get(&id)
-                        .map_or(from.address, |doubt| doubt.address) =>
-            {
+            // Its connection was made to that address, whoever else has the name.
+            Purpose::Doubted if self.is_doubted_at(id, from.address) => {
                 self.on_doubt_dispelled(now, id);
             }
             _ => {}

@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::Engine;
 use crate::member::{Standing, State};
 use crate::message::{Contact, Intent, Message, Ping, Rumor};
-use crate::name::NodeId;
-use crate::output::{Class, Event, MemberEvent, Partition, Target};
+use crate::name::{NodeId, NodeName};
+use crate::output::{Class, Event, MemberEvent, Partition, PartitionKind, Target};
 use crate::partition::{self, Verdict};
 use crate::probe::Purpose;
 use crate::time::Instant;
@@ -150,9 +150,9 @@ impl Engine {
                     .into_iter()
                     .for_each(|partition| self.event(Event::PartitionDetected(partition)));
             }
-            Verdict::Healed { lasted, sides } => {
+            Verdict::Healed { lasted } => {
                 self.describe_partition();
-                self.event(Event::PartitionHealed { sides, lasted });
+                self.event(Event::PartitionHealed { lasted });
             }
             Verdict::Over => self.describe_partition(),
         }
@@ -160,8 +160,10 @@ impl Engine {
 
     fn describe_partition(&mut self) {
         let described = self.watch.standing().map(|open| {
-            let name = |id: &NodeId| Some(self.roster.member(*id)?.profile.name.clone());
-            let mut unreachable: Vec<_> = open.unreachable.iter().filter_map(name).collect();
+            let mut unreachable = match open.kind {
+                PartitionKind::Cut => self.names(open.unreachable.iter().copied()),
+                PartitionKind::Isolated => self.names_of_all_others(),
+            };
             unreachable.sort_unstable();
             let all = self.roster.present() + self.roster.failed() + self.mates.len();
             let share = unreachable.len() as f64 / all.max(1) as f64;
@@ -177,6 +179,22 @@ impl Engine {
             self.partition = described;
             self.changed.insert(self.me);
         }
+    }
+
+    fn names(&self, ids: impl Iterator<Item = NodeId>) -> Vec<NodeName> {
+        let name = |id| match self.roster.member(id) {
+            Some(member) => Some(member.profile.name.clone()),
+            None => self.roster.acquaintance(id).map(|entry| entry.name.clone()),
+        };
+        ids.filter_map(name).collect()
+    }
+
+    /// Who belongs to the cluster, as far as this node knows, and is not this node.
+    fn names_of_all_others(&self) -> Vec<NodeName> {
+        let belongs = |state| matches!(state, State::Alive | State::Failed);
+        let members = self.roster.members();
+        let members = members.filter(|(id, m)| *id != self.me && belongs(m.standing.state));
+        self.names(members.map(|(id, _)| id).chain(self.mates.iter().copied()))
     }
 
     /// Whether this side has quorum now. Whom this node remembers and has not met since its start

@@ -130,6 +130,10 @@ fn a_node_that_hears_nobody_is_isolated_and_has_no_quorum() {
             && !engine.has_quorum()
     });
     assert!(isolated.is_some_and(|t| t < s(10)), "{isolated:?}");
+    let partition = world.nodes[3].engine().partition();
+    let partition = partition.expect("it is isolated");
+    assert_eq!(partition.unreachable.len(), 11, "everybody else");
+    assert!((partition.share - 11.0 / 12.0).abs() < 1e-9);
     world.run_for(s(30));
     for other in [0, 7, 11] {
         let engine = world.nodes[other].engine();

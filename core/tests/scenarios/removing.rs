@@ -126,6 +126,30 @@ fn one_that_was_removed_while_it_was_down_learns_it_when_it_returns() {
 }
 
 #[test]
+fn one_that_was_removed_while_it_was_down_is_not_let_in_by_discovery_either() {
+    let mut world = World::cluster(14, 8);
+    for number in 0..8 {
+        world.tell(number, |engine, _| engine.set_discovery(true));
+    }
+    world.crash(5);
+    world
+        .run_until(s(20), |w| w.all_hold(5, Health::Failed))
+        .expect("it is found dead");
+    force_leave(&mut world, 2, 5).expect("it is removed");
+    // Nothing but discovery leads it back.
+    world.nodes[5].memory.contacts.clear();
+    world.start(5);
+    for _ in 0..4 {
+        let seed = Target::Address(world.nodes[0].address);
+        world.tell(5, |engine, now| engine.propose(now, seed));
+        world.run_for(s(5));
+        assert_eq!(world.nodes[5].engine().size(), 1, "{}", world.describe());
+    }
+    assert!(was_removed(&world, 5), "it is told");
+    assert!(world.agree(&[0, 1, 2, 3, 4, 6, 7]), "{}", world.describe());
+}
+
+#[test]
 fn one_that_was_removed_while_it_was_cut_off_learns_it_when_the_cut_ends() {
     let mut world = World::cluster(5, 12);
     let others: Vec<usize> = (0..12).filter(|&n| n != 5).collect();
