@@ -340,6 +340,9 @@ fn transport(alpn: &[u8]) -> TransportConfig {
     config
         .max_idle_timeout(Some(idle))
         .initial_rtt(RTT_GUESS)
+        // Gossip fits the smallest packets, and looking for larger ones would cost each new
+        // connection ten times what is ever said on most of them.
+        .mtu_discovery_config(None)
         .max_concurrent_uni_streams(VarInt::from_u32(uni_streams))
         .max_concurrent_bidi_streams(VarInt::from_u32(bidi_streams))
         .stream_receive_window(VarInt::from_u32(STREAM_WINDOW_BYTES))
