@@ -29,6 +29,7 @@ fn news() -> Packet {
         life: life(),
         by,
         accusers: 4,
+        doubtful: false,
     }));
     packet(rumors.into_iter().map(Message::Rumor).collect())
 }

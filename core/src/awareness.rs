@@ -12,12 +12,17 @@ use crate::time::Instant;
 /// Below this many present members silence says nothing: there may be nobody left to hear.
 const GATE_PRESENT_MIN: usize = 5;
 
+/// An answer to what was asked so many silences ago tells nothing about the present.
+const ANSWER_AGE: u32 = 3;
+
 /// The local health and the last sign of life from anyone.
 #[derive(Debug)]
 pub(crate) struct Awareness {
     score: u32,
     score_max: u32,
     heard: Instant,
+    /// When the latest question was asked that somebody answered.
+    answered: Instant,
 }
 
 impl Awareness {
@@ -26,6 +31,7 @@ impl Awareness {
             score: 0,
             score_max: config.awareness_max,
             heard: now,
+            answered: now,
         }
     }
 
@@ -54,6 +60,11 @@ impl Awareness {
         self.heard = self.heard.max(now);
     }
 
+    /// Somebody answered what was asked then: what this node sends gets out, and answers come in.
+    pub(crate) fn hear_answer(&mut self, asked: Instant) {
+        self.answered = self.answered.max(asked);
+    }
+
     /// This node itself was not there for so long: that silence was its own.
     pub(crate) fn forgive(&mut self, stall: Duration, now: Instant) {
         self.heard = (self.heard + stall).min(now);
@@ -62,6 +73,11 @@ impl Awareness {
     /// For how long nobody was heard.
     pub(crate) fn silence(&self, now: Instant) -> Duration {
         now.since(self.heard)
+    }
+
+    /// Whether there are enough others for silence to say something.
+    pub(crate) fn is_gated(&self, present: usize) -> bool {
+        present >= GATE_PRESENT_MIN
     }
 
     /// The hear-gate: whether something that began at `since` and was not answered says anything
@@ -73,13 +89,25 @@ impl Awareness {
         silence_max: Duration,
         now: Instant,
     ) -> bool {
-        present < GATE_PRESENT_MIN || self.heard > since || self.silence(now) >= silence_max
+        !self.is_gated(present) || self.heard > since || self.silence(now) >= silence_max
     }
 
-    /// The hear-gate before a verdict: whether this node has heard enough to be its judge.
-    pub(crate) fn may_judge(&self, present: usize, config: &Config, now: Instant) -> bool {
+    /// The hear-gate before a verdict: whether this node has heard enough to be its judge. It must
+    /// have heard somebody of late, and an answer to what it asked a short while ago, since the
+    /// suspicion began: what waited in its socket while it stood still proves nothing.
+    pub(crate) fn may_judge(
+        &self,
+        suspected: Instant,
+        present: usize,
+        config: &Config,
+        now: Instant,
+    ) -> bool {
         let silence = self.silence(now);
-        present < GATE_PRESENT_MIN || silence <= config.silence_min || silence >= config.silence_max
+        let answered = self.answered > suspected
+            && now.since(self.answered) <= config.silence_min * ANSWER_AGE;
+        let hears = silence <= config.silence_min && answered;
+        let waited = silence.max(now.since(suspected));
+        !self.is_gated(present) || hears || waited >= config.silence_max
     }
 }
 
@@ -120,12 +148,25 @@ mod tests {
 
     #[test]
     fn the_gate_opens_after_long_silence_and_in_small_clusters() {
-        let awareness = Awareness::new(&Config::lan(), at(0));
-        assert!(awareness.may_accuse(at(1), 8, LONG, at(60_000)));
-        assert!(awareness.may_accuse(at(1), 4, LONG, at(900)));
-        assert!(!awareness.may_judge(8, &Config::lan(), at(1600)));
-        assert!(awareness.may_judge(8, &Config::lan(), at(1400)));
-        assert!(awareness.may_judge(8, &Config::lan(), at(61_000)));
+        let awareness = Awareness::new(&Config::lan(), at(100));
+        assert!(awareness.may_accuse(at(101), 8, LONG, at(60_100)));
+        assert!(awareness.may_accuse(at(101), 4, LONG, at(900)));
+        assert!(!awareness.may_judge(at(0), 8, &Config::lan(), at(1700)));
+        assert!(awareness.may_judge(at(0), 8, &Config::lan(), at(1500)));
+        assert!(awareness.may_judge(at(0), 8, &Config::lan(), at(181_000)));
+    }
+
+    #[test]
+    fn what_waited_in_the_socket_is_no_answer() {
+        let mut awareness = Awareness::new(&Config::lan(), at(0));
+        awareness.hear(at(9000));
+        assert!(!awareness.may_judge(at(500), 8, &Config::lan(), at(9100)));
+        awareness.hear_answer(at(400));
+        assert!(!awareness.may_judge(at(500), 8, &Config::lan(), at(9100)));
+        awareness.hear_answer(at(600));
+        assert!(!awareness.may_judge(at(500), 8, &Config::lan(), at(9100)));
+        awareness.hear_answer(at(8000));
+        assert!(awareness.may_judge(at(500), 8, &Config::lan(), at(9100)));
     }
 
     #[test]

@@ -23,6 +23,16 @@ const AGREEING_MIN: usize = 3;
 const COALESCE_GROWTH: f64 = 1.5;
 /// A quiet time of this length halves that wait.
 const COALESCE_CALM: Duration = Duration::from_millis(100);
+/// So many waits between two flushes, or fewer, are load.
+const COALESCE_BUSY: u32 = 2;
+/// The same of flushes with verdicts.
+const VERDICTS_BUSY: u32 = 5;
+/// After so long without a verdict there is no unrest.
+const UNREST: Duration = Duration::from_secs(1);
+/// Verdicts wait so often on their way to everyone, about.
+const UNREST_HOPS: u32 = 6;
+/// How long verdicts wait for company, at the least.
+const VERDICT_COALESCE: Duration = Duration::from_millis(20);
 /// The most ticks that a rumor stays, even if every peer was skipped.
 const TICKS_MAX: u8 = 15;
 
@@ -42,9 +52,42 @@ struct Queued {
 #[derive(Debug)]
 pub(crate) struct Dissemination {
     queue: IndexMap<NodeId, Queued>,
-    coalesce: Duration,
-    flushed: Instant,
+    news: Pace,
+    /// Verdicts took seconds, and seldom come alone: they wait longer for each other.
+    verdicts: Pace,
     agreeing: Vec<NodeId>,
+}
+
+/// How long news wait for company: longer under load.
+#[derive(Debug)]
+struct Pace {
+    least: Duration,
+    wait: Duration,
+    flushed: Instant,
+}
+
+impl Pace {
+    fn new(least: Duration, now: Instant) -> Self {
+        Self {
+            least,
+            wait: least,
+            flushed: now,
+        }
+    }
+
+    /// A flush: `busy` times the present wait since the last one is load.
+    fn note_flush(&mut self, busy: u32, config: &Config, now: Instant) {
+        let calm = now.since(self.flushed);
+        if calm < self.wait * busy {
+            let most = config.gossip_interval.max(self.least);
+            self.wait = self.wait.mul_f64(COALESCE_GROWTH).min(most);
+        } else {
+            let halvings = calm.as_micros() / COALESCE_CALM.as_micros();
+            let halvings = i32::try_from(halvings.min(16)).expect("at most 16");
+            self.wait = self.wait.mul_f64(0.5_f64.powi(halvings)).max(self.least);
+        }
+        self.flushed = now;
+    }
 }
 
 /// How urgent a rumor is: smaller first.
@@ -61,8 +104,8 @@ impl Dissemination {
     pub(crate) fn new(config: &Config, now: Instant) -> Self {
         Self {
             queue: IndexMap::new(),
-            coalesce: config.coalesce_min,
-            flushed: now,
+            news: Pace::new(config.coalesce_min, now),
+            verdicts: Pace::new(config.coalesce_min.max(VERDICT_COALESCE), now),
             agreeing: Vec::new(),
         }
     }
@@ -123,10 +166,28 @@ impl Dissemination {
         self.queue.values().any(|queued| queued.fresh)
     }
 
-    /// When to flush what has just become fresh: after a random half to three halves of the
-    /// present coalescing delay.
-    pub(crate) fn flush_at(&self, now: Instant, rng: &mut fastrand::Rng) -> Instant {
-        now + self.coalesce.mul_f64(0.5 + rng.f64())
+    /// When to flush a rumor that has just become fresh: after a random half to three halves of
+    /// the present coalescing delay.
+    pub(crate) fn flush_at(&self, rumor: &Rumor, now: Instant, rng: &mut fastrand::Rng) -> Instant {
+        let pace = match rumor {
+            Rumor::Failed(_) => &self.verdicts,
+            _ => &self.news,
+        };
+        now + pace.wait.mul_f64(0.5 + rng.f64())
+    }
+
+    /// When to flush what the last flush left.
+    pub(crate) fn next_flush_at(&self, now: Instant, rng: &mut fastrand::Rng) -> Instant {
+        now + self.news.wait.mul_f64(0.5 + rng.f64())
+    }
+
+    /// How much longer than usual differences are to be expected: many verdicts are on their way.
+    pub(crate) fn unrest(&self, now: Instant) -> Duration {
+        let extra = self.verdicts.wait.saturating_sub(self.verdicts.least);
+        if now.since(self.verdicts.flushed) > UNREST {
+            return Duration::ZERO;
+        }
+        extra * UNREST_HOPS
     }
 
     /// Takes what is fresh, the most urgent first, at most `rumors_max` of it, each with the peer
@@ -138,21 +199,7 @@ impl Dissemination {
         rumors_max: usize,
         me: NodeId,
     ) -> Vec<(Rumor, Option<NodeId>)> {
-        let calm = now.since(self.flushed);
-        if calm < self.coalesce * 2 {
-            self.coalesce = self
-                .coalesce
-                .mul_f64(COALESCE_GROWTH)
-                .min(config.gossip_interval);
-        } else {
-            let halvings = calm.as_micros() / COALESCE_CALM.as_micros();
-            let halvings = i32::try_from(halvings.min(16)).expect("at most 16");
-            self.coalesce = self
-                .coalesce
-                .mul_f64(0.5_f64.powi(halvings))
-                .max(config.coalesce_min);
-        }
-        self.flushed = now;
+        self.news.note_flush(COALESCE_BUSY, config, now);
         let mut fresh: Vec<_> = self
             .queue
             .values_mut()
@@ -160,6 +207,12 @@ impl Dissemination {
             .collect();
         fresh.sort_by_key(|queued| urgency(&queued.rumor, me));
         fresh.truncate(rumors_max);
+        if fresh
+            .iter()
+            .any(|queued| matches!(queued.rumor, Rumor::Failed(_)))
+        {
+            self.verdicts.note_flush(VERDICTS_BUSY, config, now);
+        }
         let take = |queued: &mut Queued| {
             queued.fresh = false;
             (queued.rumor.clone(), queued.from)
@@ -327,12 +380,12 @@ mod tests {
         let (config, mut gossip) = (Config::lan(), gossip());
         let mut now = at(0);
         for _ in 0..40 {
-            now += gossip.coalesce;
+            now += gossip.news.wait;
             gossip.flush(&config, now, 10, ME);
         }
-        assert_eq!(gossip.coalesce, config.gossip_interval);
+        assert_eq!(gossip.news.wait, config.gossip_interval);
         gossip.flush(&config, now + Duration::from_secs(2), 10, ME);
-        assert_eq!(gossip.coalesce, config.coalesce_min);
+        assert_eq!(gossip.news.wait, config.coalesce_min);
     }
 
     #[test]

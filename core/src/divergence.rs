@@ -217,8 +217,8 @@ mod tests {
             .unwrap();
         assert!(divergence.on_changed(&config, at(1000), &mut rng).unwrap() > at(1000));
         assert_eq!(
-            divergence.on_changed(&config, at(4990), &mut rng).unwrap(),
-            at(5000)
+            divergence.on_changed(&config, at(2990), &mut rng).unwrap(),
+            at(3000)
         );
     }
 

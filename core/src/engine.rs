@@ -35,7 +35,7 @@ use crate::name::{NodeId, NodeName};
 use crate::output::{
     Class, Event, MemberEvent, Membership, Output, Partition, Signal, TagsError, Target, Transmit,
 };
-use crate::partition::PartitionWatch;
+use crate::partition::{self, PartitionWatch};
 use crate::probe::{Prober, Questions};
 use crate::ring::Rings;
 use crate::roster::Roster;
@@ -227,6 +227,50 @@ impl Engine {
         engine
     }
 
+    /// The same node, as it is after long in a cluster of these members.
+    #[cfg(feature = "sim")]
+    pub(crate) fn among(mut self, roster: Roster) -> Self {
+        self.roster = roster;
+        self.timers.stop(Timer::Return);
+        for (id, _) in self.roster.members() {
+            self.rings.touch(id);
+        }
+        self.quorum = self.computed_quorum();
+        self.changed.clear();
+        self
+    }
+
+    /// The removal that stands against a name.
+    #[cfg(feature = "sim")]
+    pub(crate) fn buried(&self, id: NodeId) -> Option<Admission> {
+        self.roster.tombstone(id)
+    }
+
+    /// What a fact about somebody who is not a member must exceed.
+    #[cfg(feature = "sim")]
+    pub(crate) fn floor(&self, id: NodeId) -> Option<Standing> {
+        let buried = self.roster.tombstone(id).map(Standing::removed);
+        let forgotten = self.roster.acquaintance(id).map(|entry| entry.standing);
+        buried.max(forgotten)
+    }
+
+    /// Whether every queue keeps its limit, and the sums agree with what they are sums of.
+    #[cfg(feature = "sim")]
+    pub(crate) fn check_limits(&self) -> Result<(), String> {
+        let limits = [
+            ("rumors", self.gossip.len(), self.config.rumors_max),
+            ("relays", self.questions.relays(), self.config.relays_max),
+            ("members", self.roster.len(), self.config.members_max),
+            ("answers to the unbelieved", self.told.len(), TOLD_MAX),
+        ];
+        for (what, len, max) in limits {
+            if len > max {
+                return Err(format!("{len} {what}, more than {max}"));
+            }
+        }
+        self.roster.check_sums()
+    }
+
     // ---- input ----
 
     /// A packet came. `from` is vouched for by the transport: the name in the certificate, and the
@@ -242,7 +286,12 @@ impl Engine {
             self.on_foreign_packet(now, from, packet);
             return;
         }
+        let silence = self.awareness.silence(now);
         self.awareness.hear(now);
+        let deaf = partition::is_deaf(&self.config, silence);
+        if deaf && self.awareness.is_gated(self.roster.present()) {
+            self.put_off_judgement(now, silence);
+        }
         if self.watch.is_isolated() {
             self.assess_partition(now);
         }
@@ -483,7 +532,11 @@ impl Engine {
             let standing = member.standing;
             if standing.state == State::Failed && !joins {
                 self.bridge(now, id);
-                self.tell_failed(now, from, standing.life);
+                // Who says that this node was removed would not listen; it is told of the
+                // admission since.
+                if !packet.messages.iter().any(|m| says_removed(m, self.me)) {
+                    self.tell_failed(now, from, standing.life);
+                }
             }
             self.tell_suspected(now, id);
             return true;
@@ -512,12 +565,28 @@ impl Engine {
         self.stats.stalls += 1;
         self.awareness.worsen(1);
         self.awareness.forgive(stall, now);
-        self.timers.put_off_judgement(stall);
-        self.suspicions
-            .values_mut()
-            .for_each(|suspicion| suspicion.put_off(stall));
+        self.put_off_judgement(now, stall);
         if stall >= PAUSE_LONG {
             self.call_neighbours(now);
+        }
+    }
+
+    /// For so long this node could not have heard anybody: whoever was waited for in that time gets
+    /// it again, and no more.
+    fn put_off_judgement(&mut self, now: Instant, time: Duration) {
+        let (probes, jury) = (&self.prober.probes, &self.jury);
+        let suspicions = &self.suspicions;
+        self.timers.put_off_judgement(|timer| {
+            let began = match timer {
+                Timer::ProbeStage(seq) => probes.get(&seq).map(|probe| probe.started),
+                Timer::Trial(id) => jury.trial(id).map(|trial| trial.started),
+                Timer::Suspicion(id) => suspicions.get(&id).map(Suspicion::since),
+                _ => None,
+            };
+            began.map_or(Duration::ZERO, |began| now.since(began).min(time))
+        });
+        for suspicion in self.suspicions.values_mut() {
+            suspicion.put_off(now.since(suspicion.since()).min(time));
         }
     }
 
@@ -609,6 +678,7 @@ impl Engine {
         self.rings.touch(id);
         self.gossip.on_changed();
         if let Some(at) = self.divergence.on_changed(&self.config, now, &mut self.rng) {
+            let at = at + self.gossip.unrest(now);
             self.timers.set(Timer::Compare, at);
         }
         self.update_quorum();
@@ -678,6 +748,10 @@ impl Engine {
             life: member.standing.life,
         })
     }
+}
+
+fn says_removed(message: &Message, id: NodeId) -> bool {
+    matches!(message, Message::Rumor(crate::message::Rumor::Removed { id: removed, .. }) if *removed == id)
 }
 
 /// Whether a removed node says that it was admitted again since.

@@ -50,6 +50,8 @@ mod probe;
 pub mod reconcile;
 mod ring;
 mod roster;
+#[cfg(feature = "sim")]
+pub mod sim;
 pub mod stats;
 mod suspicion;
 pub mod time;

@@ -169,6 +169,9 @@ pub struct Failed {
     pub by: NodeId,
     /// How many members accused it. Fewer than the quorum make an accusation of the verdict.
     pub accusers: u8,
+    /// Whether the judge finds nearly everybody silent. Then it may be deaf: only those who find
+    /// the same believe it.
+    pub doubtful: bool,
 }
 
 /// Why a join is asked for.

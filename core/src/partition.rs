@@ -64,6 +64,11 @@ pub(crate) fn has_quorum(rule: QuorumRule, present: usize, failed: usize, isolat
     }
 }
 
+/// Whether silence has lasted so long that the reason may be this node's own.
+pub(crate) fn is_deaf(config: &Config, silence: Duration) -> bool {
+    silence >= config.silence_min * ISOLATED_SILENCES
+}
+
 impl PartitionWatch {
     /// The partition that stands, if any.
     pub(crate) fn standing(&self) -> Option<&Standing> {
@@ -102,7 +107,7 @@ impl PartitionWatch {
         others: usize,
         now: Instant,
     ) -> Verdict {
-        self.isolated = others >= CUT_MIN && silence >= config.silence_min * ISOLATED_SILENCES;
+        self.isolated = others >= CUT_MIN && is_deaf(config, silence);
         let lost: BTreeSet<_> = self.lost(config);
         let kind = match (self.isolated, lost.len() >= CUT_MIN) {
             (true, _) => Some(PartitionKind::Isolated),
@@ -161,10 +166,11 @@ impl PartitionWatch {
                 .silent
                 .iter()
                 .any(|(other, then)| other != id && near(*at, *then));
-            let in_open = self
-                .open
-                .as_ref()
-                .is_some_and(|open| open.unreachable.contains(id));
+            // The last verdicts about a side may take a suspicion longer than the first.
+            let in_open = self.open.as_ref().is_some_and(|open| {
+                let late = (open.since..=open.since + config.suspicion_max).contains(at);
+                open.kind == PartitionKind::Cut && late || open.unreachable.contains(id)
+            });
             (with_another || in_open).then_some(*id)
         };
         self.silent.iter().filter_map(together).collect()
@@ -190,6 +196,20 @@ mod tests {
         assert_eq!(watch.assess(&config, HEARD, 9, at(12)), Verdict::Detected);
         assert_eq!(watch.standing().unwrap().kind, PartitionKind::Cut);
         assert_eq!(watch.assess(&config, HEARD, 9, at(13)), Verdict::Same);
+    }
+
+    #[test]
+    fn the_last_of_those_behind_a_cut_may_be_found_late() {
+        let (config, mut watch) = (Config::lan(), PartitionWatch::default());
+        watch.on_failed(NodeId(9), at(0));
+        watch.on_failed(NodeId(1), at(10));
+        watch.on_failed(NodeId(2), at(11));
+        watch.assess(&config, HEARD, 9, at(11));
+        watch.on_failed(NodeId(3), at(20));
+        assert_eq!(watch.assess(&config, HEARD, 9, at(20)), Verdict::Detected);
+        assert_eq!(watch.standing().unwrap().unreachable.len(), 3);
+        watch.on_failed(NodeId(4), at(60));
+        assert_eq!(watch.assess(&config, HEARD, 9, at(60)), Verdict::Same);
     }
 
     #[test]

@@ -9,7 +9,7 @@
 //! T follows the target's own round trips (RFC 6298's estimator) within bounds, stretched by this
 //! node's ill health. Source: SWIM §4.1 and §4.3 (round robin), Lifeguard §IV.A.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use crate::config::Config;
@@ -25,6 +25,10 @@ const QUESTIONS_MAX: usize = 8192;
 const QUESTION_AGE_MAX: Duration = Duration::from_secs(30);
 /// The most peers of which round trips are remembered.
 const ROUND_TRIPS_MAX: usize = 1024;
+/// Of so many members the outcome of the last probe is remembered.
+const OUTCOMES_MAX: usize = 8;
+/// So many of them must be silent before a node doubts itself.
+const DOUBTFUL_MIN: usize = 3;
 /// The weight of one probe in the estimate of loss, as a divisor.
 const LOSS_WEIGHT: f64 = 32.0;
 /// The estimate of loss above which news go to one more successor.
@@ -159,6 +163,8 @@ pub(crate) struct Prober {
     round_trips: BTreeMap<NodeId, RoundTrip>,
     loss: f64,
     silent: Vec<(NodeId, Instant)>,
+    /// Whether each of the last members that were probed answered, the latest last.
+    outcomes: VecDeque<(NodeId, bool)>,
     /// Probes beyond the round robin, while most members stay silent.
     pub(crate) burst: Option<Burst>,
 }
@@ -175,9 +181,10 @@ pub(crate) struct Burst {
 }
 
 impl Burst {
-    /// Whether most of those asked were silent, so that looking further is worth it.
+    /// Whether nearly all of those asked were silent, so that looking further is worth it: where
+    /// more than a quarter answers, the observers of the others will tell.
     pub(crate) fn goes_on(&self) -> bool {
-        !self.queue.is_empty() && self.unanswered >= self.answered
+        !self.queue.is_empty() && self.unanswered >= self.answered * 3
     }
 }
 
@@ -234,6 +241,30 @@ impl Prober {
     /// Whether many datagrams are lost.
     pub(crate) fn is_lossy(&self) -> bool {
         self.loss > LOSS_HIGH
+    }
+
+    /// A probe of a member ended.
+    pub(crate) fn note_outcome(&mut self, id: NodeId, answered: bool) {
+        self.outcomes.retain(|(other, _)| *other != id);
+        if self.outcomes.len() == OUTCOMES_MAX {
+            self.outcomes.pop_front();
+        }
+        self.outcomes.push_back((id, answered));
+    }
+
+    /// Whether nearly all of the members that were probed of late were silent: then the reason may
+    /// be this node's own.
+    pub(crate) fn is_doubtful(&self) -> bool {
+        let silent = self.outcomes.iter().filter(|(_, answered)| !answered);
+        let silent = silent.count();
+        silent >= DOUBTFUL_MIN && silent * 4 >= self.outcomes.len() * 3
+    }
+
+    /// A member's smoothed round trip; zero where none is known.
+    pub(crate) fn round_trip(&self, id: NodeId) -> Duration {
+        self.round_trips
+            .get(&id)
+            .map_or(Duration::ZERO, |rt| rt.smoothed)
     }
 
     /// A member did not answer a whole probe. True when another one was silent within `window`.

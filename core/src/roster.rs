@@ -90,11 +90,13 @@ pub(crate) struct Change {
     pub(crate) was_present: bool,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Roster {
     members: ById<Member>,
     tombstones: ById<Admission>,
     book: ById<Acquaintance>,
+    /// Those of the book who said that they are in another cluster: they are not called any more.
+    elsewhere: BTreeSet<NodeId>,
     absent: BTreeSet<NodeId>,
     present: usize,
     failed: usize,
@@ -112,6 +114,7 @@ impl Roster {
             members: ById::default(),
             tombstones: ById::default(),
             book: ById::default(),
+            elsewhere: BTreeSet::new(),
             absent: BTreeSet::new(),
             present: 0,
             failed: 0,
@@ -201,12 +204,17 @@ impl Roster {
             .filter(|_| !self.members.contains_key(&id))
     }
 
-    /// Somebody of the address book who is not a member.
+    /// How many of the address book are not members, at the most, and not known to be elsewhere.
+    pub(crate) fn strangers(&self) -> usize {
+        self.book.len() - self.elsewhere.len()
+    }
+
+    /// Somebody of the address book who is not a member, and not known to be elsewhere.
     pub(crate) fn random_acquaintance(&self, rng: &mut fastrand::Rng) -> Option<&Acquaintance> {
         let strangers = self
             .book
             .iter()
-            .filter(|(id, _)| !self.members.contains_key(*id));
+            .filter(|(id, _)| !self.members.contains_key(*id) && !self.elsewhere.contains(*id));
         let count = strangers.clone().count();
         (count > 0).then(|| {
             strangers
@@ -326,10 +334,29 @@ impl Roster {
                 life,
                 by,
                 accusers: 0,
+                doubtful: false,
             })),
             State::Left => Some(Rumor::Left { id, life }),
             State::Alive | State::Removed => None,
         }
+    }
+
+    /// Whether what is kept as a sum is the sum of what there is.
+    #[cfg(feature = "sim")]
+    pub(crate) fn check_sums(&self) -> Result<(), String> {
+        let present = || self.members().filter(|(_, member)| member.is_present());
+        let sum = present().fold(Fingerprint::default(), |sum, (id, member)| {
+            sum.with(member.standing.digest(id))
+        });
+        if sum != self.fingerprint || present().count() != self.present {
+            return Err(format!(
+                "fingerprint {} of {}, and the members make {sum} of {}",
+                self.fingerprint,
+                self.present,
+                present().count()
+            ));
+        }
+        Ok(())
     }
 
     // ---- changing ----
@@ -475,7 +502,11 @@ impl Roster {
         if self.tombstones.len() > self.tombstones_max {
             self.tombstones.shift_remove_index(0);
         }
-        self.book.shift_remove(&id);
+        let ended = |entry: &Acquaintance| entry.standing.life.admission <= admission;
+        if self.book.get(&id).is_some_and(ended) {
+            self.book.shift_remove(&id);
+            self.elsewhere.remove(&id);
+        }
         let outlived = self
             .member(id)
             .is_some_and(|member| member.standing.life.admission > admission);
@@ -509,16 +540,23 @@ impl Roster {
     /// Puts somebody into the address book.
     pub(crate) fn remember(&mut self, entry: Acquaintance) {
         let id = entry.name.id();
+        self.elsewhere.remove(&id);
         self.book.shift_remove(&id);
         self.book.insert(id, entry);
-        if self.book.len() > self.book_max {
-            self.book.shift_remove_index(0);
+        if self.book.len() > self.book_max
+            && let Some((oldest, _)) = self.book.shift_remove_index(0)
+        {
+            self.elsewhere.remove(&oldest);
         }
     }
 
-    /// Drops somebody from the address book.
+    /// Somebody of the address book is in another cluster. It is not called any more, and its life
+    /// stays as a floor: a stale copy does not bring it back.
     pub(crate) fn strike(&mut self, id: NodeId) {
-        self.book.shift_remove(&id);
+        if let Some(entry) = self.book.get_mut(&id) {
+            entry.standing = entry.standing.max(Standing::left(entry.standing.life));
+            self.elsewhere.insert(id);
+        }
     }
 
     /// Whom to forget: absent members whose time is over.
@@ -555,6 +593,7 @@ impl Roster {
         self.members.clear();
         self.tombstones.clear();
         self.book.clear();
+        self.elsewhere.clear();
         self.absent.clear();
         self.present = 0;
         self.failed = 0;
@@ -651,6 +690,7 @@ pub(crate) mod tests {
             life: life(admission, incarnation),
             by: NodeId(1),
             accusers: 3,
+            doubtful: false,
         })
     }
 

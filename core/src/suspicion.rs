@@ -31,12 +31,12 @@ pub(crate) struct Suspicion {
     /// Whether this node has examined the accused itself.
     pub(crate) judged: bool,
     accusers: Vec<NodeId>,
-    /// How many observers the accused has: more than these will hardly accuse it.
-    observers: usize,
+    /// The accused's observers, those found silent since apart: more will hardly accuse it.
+    observers: Vec<NodeId>,
 }
 
 impl Suspicion {
-    pub(crate) fn new(life: Life, observers: usize, now: Instant) -> Self {
+    pub(crate) fn new(life: Life, observers: Vec<NodeId>, now: Instant) -> Self {
         Self {
             life,
             started: now,
@@ -55,9 +55,24 @@ impl Suspicion {
         new
     }
 
+    /// An observer of the accused was found silent itself: it is not waited for. False where it
+    /// was none, or has accused.
+    pub(crate) fn lose_observer(&mut self, id: NodeId) -> bool {
+        let before = self.observers.len();
+        if !self.accusers.contains(&id) {
+            self.observers.retain(|&observer| observer != id);
+        }
+        self.observers.len() < before
+    }
+
     /// This node itself was not there for so long: the accused gets that time again.
     pub(crate) fn put_off(&mut self, stall: Duration) {
         self.started += stall;
+    }
+
+    /// Since when it is held, without the time in which this node itself was not there.
+    pub(crate) fn since(&self) -> Instant {
+        self.started
     }
 
     /// Who accuses.
@@ -67,7 +82,8 @@ impl Suspicion {
 
     /// When the time to refute is over.
     pub(crate) fn deadline(&self, config: &Config, present: usize, flaps: u32) -> Instant {
-        self.started + timeout(config, self.accusers.len(), self.observers, present, flaps)
+        let observers = self.observers.len();
+        self.started + timeout(config, self.accusers.len(), observers, present, flaps)
     }
 }
 
@@ -174,7 +190,8 @@ mod tests {
 
     #[test]
     fn an_accuser_counts_once() {
-        let mut suspicion = Suspicion::new(Life::ZERO, 8, Instant::ORIGIN);
+        let mut suspicion =
+            Suspicion::new(Life::ZERO, (1..=8).map(NodeId).collect(), Instant::ORIGIN);
         assert!(suspicion.accuse(NodeId(1)));
         assert!(!suspicion.accuse(NodeId(1)));
         assert!(suspicion.accuse(NodeId(2)));

@@ -113,8 +113,8 @@ impl Timers {
         Some(timer)
     }
 
-    /// Puts everything that judges others off by `stall`.
-    pub(crate) fn put_off_judgement(&mut self, stall: Duration) {
+    /// Puts each timer that judges others off, by its own time.
+    pub(crate) fn put_off_judgement(&mut self, by: impl Fn(Timer) -> Duration) {
         let judging: Vec<_> = self
             .at
             .iter()
@@ -122,7 +122,7 @@ impl Timers {
             .map(|(&t, &at)| (t, at))
             .collect();
         for (timer, at) in judging {
-            self.set(timer, at + stall);
+            self.set(timer, at + by(timer));
         }
     }
 }
@@ -155,7 +155,7 @@ mod tests {
         let mut timers = Timers::default();
         timers.set(Timer::Suspicion(NodeId(1)), at(10));
         timers.set(Timer::Probe, at(10));
-        timers.put_off_judgement(Duration::from_millis(500));
+        timers.put_off_judgement(|_| Duration::from_millis(500));
         assert_eq!(timers.expire(at(10)), Some(Timer::Probe));
         assert_eq!(timers.next(), Some(at(510)));
     }

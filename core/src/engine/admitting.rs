@@ -215,16 +215,17 @@ impl Engine {
     fn grant(&mut self, now: Instant, to: &Contact, request: &JoinRequest) {
         let id = to.id();
         let (highest, floor) = self.roster.highest(id);
+        let stay = request.profile.life.admission;
         let known = request.admitted
             && request.cluster == self.cluster
-            && self.roster.tombstone(id).is_none();
+            && self.roster.tombstone(id).is_none_or(|buried| stay > buried);
         let repeated = self
             .roster
             .member(id)
             .is_some_and(|m| m.is_present() && m.profile.instance == request.profile.instance);
         let admission = match () {
             () if repeated => highest,
-            () if known => highest.max(request.profile.life.admission),
+            () if known => highest.max(stay),
             () => Admission(highest.0.saturating_add(1)),
         };
         let granted = JoinGranted {

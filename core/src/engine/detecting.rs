@@ -9,16 +9,20 @@ use crate::message::{Ack, Contact, Message, Nack, Ping, PingRequest, Rumor, SeqN
 use crate::name::NodeId;
 use crate::output::Class;
 use crate::probe::{Burst, Probe, Purpose, Stage};
+use crate::ring;
 use crate::time::Instant;
 use crate::timers::Timer;
 
 /// The least time that a whole probe takes, at full health.
 const PROBE_DURATION_MIN: Duration = Duration::from_millis(300);
-/// The part of the direct timeout after which a helper says that it has heard nothing.
-const NACK_AFTER: f64 = 0.8;
+/// The part of the direct timeout after which a helper says that it has heard nothing: early
+/// enough for its word to come before the probe ends.
+const NACK_AFTER: f64 = 0.5;
 /// A small side looks around at this many members per [`BURST_INTERVAL`]: 50 a second.
 const BURST_SIZE: usize = 5;
 const BURST_INTERVAL: Duration = Duration::from_millis(100);
+/// How many others a node calls that hears nobody, for each probe that nobody answers.
+const COMPANY_SIZE: usize = 3;
 
 impl Engine {
     // ---- probing ----
@@ -132,18 +136,28 @@ impl Engine {
             .get_mut(&seq)
             .expect("probe is under way: found by the caller");
         probe.stage = Stage::Indirect { silent: helpers };
-        let end = started
-            + self
-                .awareness
-                .stretch((timeout * 2).max(PROBE_DURATION_MIN));
+        // An answer by way of a helper takes two round trips.
+        let there_and_back = self.prober.round_trip(target) * 2;
+        let least = (timeout * 2).max(timeout + there_and_back);
+        let end = started + self.awareness.stretch(least.max(PROBE_DURATION_MIN));
         self.timers
             .set(Timer::ProbeStage(seq), end.max(now + timeout));
     }
 
+    /// Whom to ask: other observers of the target. Their connections to it are warm, and those
+    /// to them are the ones that an accusation would take next. Where there are too few, anybody.
     fn helpers(&mut self, target: NodeId) -> Vec<NodeId> {
-        let mut helpers = Vec::new();
-        for _ in 0..self.config.indirect_probes {
-            let me = self.me;
+        let count = self.config.indirect_probes;
+        let me = self.me;
+        let healthy = self
+            .roster
+            .members()
+            .filter(|(_, member)| member.is_healthy());
+        let mut helpers = ring::observers(target, healthy.map(|(id, _)| id));
+        helpers.retain(|&id| id != me);
+        self.rng.shuffle(&mut helpers);
+        helpers.truncate(count);
+        while helpers.len() < count {
             let fits = |id, member: &Member| {
                 id != me && id != target && member.is_healthy() && !helpers.contains(&id)
             };
@@ -157,14 +171,15 @@ impl Engine {
 
     fn end_probe(&mut self, seq: SeqNo) -> Option<Probe> {
         self.timers.stop(Timer::ProbeStage(seq));
-        self.questions.close(seq);
         self.prober.probes.remove(&seq)
     }
 
     fn on_probe_answered(&mut self, now: Instant, seq: SeqNo, directly: bool) {
+        self.questions.close(seq);
         let Some(probe) = self.end_probe(seq) else {
             return;
         };
+        self.prober.note_outcome(probe.target, true);
         self.awareness.improve();
         if directly && matches!(probe.stage, Stage::Direct) {
             self.prober.observe(probe.target, now.since(probe.started));
@@ -186,6 +201,7 @@ impl Engine {
             return;
         };
         self.stats.probes_failed += 1;
+        self.prober.note_outcome(target, false);
         if let Stage::Indirect { silent } = stage {
             self.awareness
                 .worsen(u32::try_from(silent.len()).unwrap_or(u32::MAX));
@@ -198,6 +214,7 @@ impl Engine {
         }
         if !self.may_accuse(started, now) {
             self.stats.probes_gated += 1;
+            self.seek_company(now);
             return;
         }
         self.accuse(now, target, life);
@@ -206,6 +223,17 @@ impl Engine {
             .note_silent(target, self.config.probe_interval * 3, now)
         {
             self.look_around(now);
+        }
+    }
+
+    /// Nobody was heard, and the neighbours may all be on another side: calls some others.
+    fn seek_company(&mut self, now: Instant) {
+        for _ in 0..COMPANY_SIZE {
+            let me = self.me;
+            let random = self.roster.random_present(&mut self.rng, |id, _| id != me);
+            let Some(id) = random else { return };
+            let seq = self.questions.ask(id, Purpose::Contact, now);
+            self.send_ping(id, Class::Datagram, seq);
         }
     }
 
@@ -301,6 +329,7 @@ impl Engine {
         let Some(question) = self.questions.get(ack.seq) else {
             return;
         };
+        self.awareness.hear_answer(question.sent);
         let id = from.id();
         let directly = question.to == id;
         match question.purpose {
@@ -311,8 +340,13 @@ impl Engine {
                         .turns
                         .take(id, ack.turn, self.config.probe_interval, now);
                 }
-                if directly || self.prober.probes.get(&ack.seq).is_some_and(helped) {
+                let under_way = self.prober.probes.get(&ack.seq);
+                if under_way.is_some_and(|probe| directly || helped(probe)) {
                     self.on_probe_answered(now, ack.seq, directly);
+                } else if directly {
+                    self.questions.close(ack.seq);
+                    self.prober.note_outcome(id, true);
+                    self.on_late_answer(now, id);
                 }
             }
             Purpose::Relay { requester, seq } if directly => {
@@ -341,16 +375,18 @@ impl Engine {
             let steady = self.roster.absent_steady(now);
             let (config, rng) = (&self.config, &mut self.rng);
             let at = self.divergence.on_absent(id, steady, config, now, rng);
-            self.set_compare(at);
+            self.set_compare(now, at);
         }
     }
 
     pub(super) fn on_nack(&mut self, from: &Contact, nack: &Nack) {
         if let Some(Probe {
             stage: Stage::Indirect { silent },
+            started,
             ..
         }) = self.prober.probes.get_mut(&nack.seq)
         {
+            self.awareness.hear_answer(*started);
             silent.retain(|&helper| helper != from.id());
         }
     }

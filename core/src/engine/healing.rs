@@ -14,6 +14,9 @@ use crate::timers::Timer;
 
 /// Every so many contacts one goes to the address book instead of a failed member.
 const BOOK_TURN: u32 = 4;
+/// How often all members together call each of the lost in a heal interval, about. More would
+/// bring nobody back sooner: a call to a dead host costs five kilobytes of handshakes.
+const CALLS_A_LOST: usize = 10;
 /// How many members of the past a returning node asks at once.
 const RETURN_CONTACTS: usize = 3;
 /// The pauses between its attempts grow from this …
@@ -36,10 +39,13 @@ impl Engine {
         if !self.config.autoheal || self.is_departing() {
             return;
         }
+        let lost = self.roster.failed() + self.roster.strangers();
+        if self.rng.usize(..self.roster.present()) >= CALLS_A_LOST * lost {
+            return;
+        }
         self.heal_turns = self.heal_turns.wrapping_add(1);
         let failed = self.random_failed();
-        let book_turn = self.heal_turns.is_multiple_of(BOOK_TURN) || failed.is_none();
-        let from_book = if book_turn {
+        let from_book = if self.heal_turns.is_multiple_of(BOOK_TURN) {
             self.roster.random_acquaintance(&mut self.rng)
         } else {
             None

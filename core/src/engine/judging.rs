@@ -16,6 +16,8 @@ use crate::timers::Timer;
 
 /// How often a silent node looks again whether it may judge.
 const JUDGE_AGAIN: Duration = Duration::from_millis(500);
+/// How many times the longest suspicion a node waits whom few confirm.
+const ALONE_PATIENCE: u32 = 2;
 
 impl Engine {
     // ---- accusing ----
@@ -86,7 +88,7 @@ impl Engine {
                 .roster
                 .members()
                 .filter(|(_, member)| member.is_present());
-            let observers = ring::observers(id, present.map(|(other, _)| other)).len();
+            let observers = ring::observers(id, present.map(|(other, _)| other));
             self.suspicions
                 .insert(id, Suspicion::new(life, observers, now));
         }
@@ -96,6 +98,7 @@ impl Engine {
             self.changed.insert(id);
             let event = self.member_event(id).map(Event::MemberSuspected);
             event.into_iter().for_each(|event| self.event(event));
+            self.expect_less_of(now, id);
         }
         let flaps = self.flaps.count(id, self.config.flap_half_life, now);
         let suspicion = self
@@ -106,6 +109,21 @@ impl Engine {
         let deadline = suspicion.deadline(&self.config, self.roster.present(), flaps);
         self.timers.set_by(Timer::Suspicion(id), deadline.max(now));
         new
+    }
+
+    /// A member is silent: the suspicions of those whom it observes do not wait for its word.
+    pub(super) fn expect_less_of(&mut self, now: Instant, observer: NodeId) {
+        let present = self.roster.present();
+        let mut sooner = Vec::new();
+        for (&id, suspicion) in &mut self.suspicions {
+            if suspicion.lose_observer(observer) {
+                let flaps = self.flaps.count(id, self.config.flap_half_life, now);
+                sooner.push((id, suspicion.deadline(&self.config, present, flaps)));
+            }
+        }
+        for (id, deadline) in sooner {
+            self.timers.set_by(Timer::Suspicion(id), deadline.max(now));
+        }
     }
 
     /// A member refuted, is gone, or is found dead: there is nothing to suspect any more.
@@ -123,24 +141,41 @@ impl Engine {
         }
     }
 
+    /// An answer that came too late for its probe is an answer: this node has seen the accused
+    /// live, and will be no judge of it, whoever accuses it besides.
+    pub(super) fn on_late_answer(&mut self, now: Instant, id: NodeId) {
+        if self.suspicions.contains_key(&id) {
+            self.end_suspicion(id);
+            self.roster.set_suspected(now, id, false);
+            self.rings.touch(id);
+            self.changed.insert(id);
+            let event = self.member_event(id).map(Event::MemberRefuted);
+            event.into_iter().for_each(|event| self.event(event));
+            self.challenge_next(now);
+        }
+    }
+
     pub(super) fn on_suspicion_over(&mut self, now: Instant, id: NodeId) {
         let Some(suspicion) = self.suspicions.get(&id) else {
             return;
         };
-        if !self
-            .awareness
-            .may_judge(self.roster.present(), &self.config, now)
-        {
+        let (present, since) = (self.roster.present(), suspicion.since());
+        let accusers = u8::try_from(suspicion.accusers().len()).unwrap_or(u8::MAX);
+        // Whom few confirm may be the one that is ill; but in a small cluster few can.
+        let alone = accusers < self.verdict_quorum() && present > ring::RINGS * 2;
+        let patience = self.config.suspicion_max * ALONE_PATIENCE;
+        let may_judge = self.awareness.may_judge(since, present, &self.config, now);
+        if !may_judge || (alone && now.since(since) < patience) {
             self.timers.set(Timer::Suspicion(id), now + JUDGE_AGAIN);
             return;
         }
         self.stats.verdicts += 1;
-        let accusers = u8::try_from(suspicion.accusers().len()).unwrap_or(u8::MAX);
         let failed = Failed {
             id,
             life: suspicion.life,
             by: self.me,
             accusers,
+            doubtful: self.prober.is_doubtful(),
         };
         self.accept(now, &Rumor::Failed(failed), None, true);
     }
@@ -179,11 +214,7 @@ impl Engine {
             suspect: Some(trial.life),
         };
         self.send(id, class, vec![Message::Ping(ping)]);
-        let me = self.me;
-        let control = self.roster.random_present(&mut self.rng, |other, member| {
-            other != me && other != id && member.is_healthy()
-        });
-        if let Some(control) = control {
+        if let Some(control) = self.control(id) {
             let seq = self.questions.ask(control, Purpose::Control, now);
             self.send(
                 control,
@@ -200,6 +231,17 @@ impl Engine {
             timeout
         };
         self.timers.set(Timer::Trial(id), now + patience);
+    }
+
+    /// Somebody healthy other than the accused, to hear whether anybody can be heard: a ring
+    /// neighbour, for those connections are warm.
+    fn control(&mut self, accused: NodeId) -> Option<NodeId> {
+        let rings = self.refreshed_rings();
+        let mut neighbours = rings.successors().to_vec();
+        neighbours.extend_from_slice(rings.subjects());
+        let healthy = |id: &NodeId| self.roster.member(*id).is_some_and(Member::is_healthy);
+        neighbours.retain(|id| *id != accused && healthy(id));
+        self.rng.choice(neighbours)
     }
 
     pub(super) fn on_trial_stage(&mut self, now: Instant, id: NodeId) {
@@ -226,6 +268,7 @@ impl Engine {
                     life,
                     by: self.me,
                     accusers: self.config.verdict_quorum,
+                    doubtful: self.prober.is_doubtful(),
                 };
                 self.accept(now, &Rumor::Failed(failed), None, true);
             }
@@ -290,6 +333,7 @@ impl Engine {
                 life,
                 by: self.me,
                 accusers,
+                doubtful: false,
             };
             self.transmit(
                 to.clone(),

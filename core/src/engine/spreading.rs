@@ -17,6 +17,8 @@ use crate::timers::Timer;
 
 /// The most rumors of one flush: some twenty datagrams to each successor. More go with the next.
 const FLUSH_RUMORS_MAX: usize = 256;
+/// Where more than this part of the members has failed, news go to twice as many.
+const FALLING_DIVISOR: usize = 8;
 /// How many random neighbours a slow tick repeats news to.
 const GOSSIP_PEERS: usize = 2;
 /// A packet of records is closed when it has this many bytes.
@@ -50,6 +52,11 @@ impl Engine {
             self.stats.stale_rumors += 1;
         } else if self.is_disbelieved(failed.by) {
             self.stats.unbelieved += 1;
+        } else if member.is_present() && failed.doubtful && !self.prober.is_doubtful() {
+            // Who hears hardly anybody may be deaf. Observers look for themselves.
+            if self.refreshed_rings().subjects().contains(&failed.id) {
+                self.on_accusation(now, failed.id, failed.life, failed.by);
+            }
         } else if member.is_present() && failed.accusers < self.verdict_quorum() {
             self.on_accusation(now, failed.id, failed.life, failed.by);
         } else {
@@ -57,7 +64,7 @@ impl Engine {
         }
     }
 
-    fn verdict_quorum(&self) -> u8 {
+    pub(super) fn verdict_quorum(&self) -> u8 {
         let others = u8::try_from(self.roster.present().saturating_sub(2)).unwrap_or(u8::MAX);
         self.config.verdict_quorum.min(others)
     }
@@ -231,6 +238,7 @@ impl Engine {
 
     fn on_gone(&mut self, now: Instant, id: NodeId, was_present: bool, event: Option<Event>) {
         self.end_suspicion(id);
+        self.expect_less_of(now, id);
         self.prober.forget(id);
         self.divergence.forget(id);
         event.into_iter().for_each(|event| self.event(event));
@@ -264,13 +272,11 @@ impl Engine {
         from: Option<NodeId>,
         covered: bool,
     ) {
+        let at = self.gossip.flush_at(&rumor, now, &mut self.rng);
+        self.timers.set_by(Timer::Flush, at);
         self.stats.rumors_dropped +=
             self.gossip
                 .push(rumor, from, covered, self.config.rumors_max, self.me);
-        if !self.timers.is_set(Timer::Flush) {
-            let at = self.gossip.flush_at(now, &mut self.rng);
-            self.timers.set(Timer::Flush, at);
-        }
     }
 
     pub(super) fn on_flush(&mut self, now: Instant) {
@@ -288,7 +294,7 @@ impl Engine {
             self.send_packed(peer, news);
         }
         if self.gossip.has_fresh() {
-            let at = self.gossip.flush_at(now, &mut self.rng);
+            let at = self.gossip.next_flush_at(now, &mut self.rng);
             self.timers.set(Timer::Flush, at);
         }
         if !self.gossip.is_empty() {
@@ -298,7 +304,11 @@ impl Engine {
     }
 
     fn flush_peers(&mut self, now: Instant) -> Vec<NodeId> {
-        let fanout = self.config.fanout + usize::from(self.prober.is_lossy());
+        // Where many have just died, successors have too that nobody knows to be dead yet.
+        let falling = !self.gossip.unrest(now).is_zero()
+            && self.roster.failed() * FALLING_DIVISOR > self.roster.present();
+        let more = if falling { self.config.fanout } else { 0 };
+        let fanout = self.config.fanout + more + usize::from(self.prober.is_lossy());
         let mut peers: Vec<_> = self
             .refreshed_rings()
             .successors()
@@ -384,12 +394,13 @@ impl Engine {
         let at =
             self.divergence
                 .on_fingerprint(peer, theirs, ours, &self.config, now, &mut self.rng);
-        self.set_compare(at);
+        self.set_compare(now, at);
         self.on_joined_seen(peer);
     }
 
-    pub(super) fn set_compare(&mut self, at: Option<Instant>) {
+    pub(super) fn set_compare(&mut self, now: Instant, at: Option<Instant>) {
         if let Some(at) = at {
+            let at = at + self.gossip.unrest(now);
             self.timers.set(Timer::Compare, at);
         }
     }

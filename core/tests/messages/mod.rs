@@ -158,12 +158,14 @@ fn reconciling() -> impl Strategy<Value = Message> {
 }
 
 fn rumor() -> impl Strategy<Value = Rumor> {
-    let failed = (id(), life(), id(), any::<u8>()).prop_map(|(id, life, by, accusers)| {
+    let failed = (id(), life(), id(), any::<u8>(), any::<bool>());
+    let failed = failed.prop_map(|(id, life, by, accusers, doubtful)| {
         Rumor::Failed(Failed {
             id,
             life,
             by,
             accusers,
+            doubtful,
         })
     });
     let gone = |life| prop_oneof![Just(Standing::failed(life)), Just(Standing::left(life))];

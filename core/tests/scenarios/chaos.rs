@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 
 use convoke_core::{Departure, Signal};
 
-use crate::world::{World, WrongFailure};
+use crate::World;
 use crate::{ms, s};
+use convoke_core::sim::WrongFailure;
 
 const NODES_MAX: usize = 24;
 

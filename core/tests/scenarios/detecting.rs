@@ -4,8 +4,9 @@ use convoke_core::Life;
 use convoke_core::member::Standing;
 use convoke_core::message::{Failed, Message, Rumor, Suspect};
 
-use crate::world::{Health, World};
+use crate::World;
 use crate::{ms, s};
+use convoke_core::sim::Health;
 
 #[test]
 fn a_silent_crash_is_known_by_all_within_seconds_whatever_the_size() {
@@ -129,6 +130,7 @@ fn old_facts_and_accusations_change_nothing() {
             life,
             by,
             accusers: 5,
+            doubtful: false,
         }),
         Rumor::Left { id, life },
     ] {
@@ -160,6 +162,7 @@ fn a_failed_member_stays_failed_at_its_old_incarnation() {
         life: profile.life,
         by: world.nodes[2].id(),
         accusers: 5,
+        doubtful: false,
     };
     world.forge(2, 3, vec![Message::Rumor(Rumor::Alive(profile))]);
     world.forge(2, 3, vec![Message::Rumor(Rumor::Failed(failed))]);
@@ -180,6 +183,7 @@ fn one_nodes_verdict_does_not_fell_a_healthy_member() {
             life,
             by,
             accusers,
+            doubtful: false,
         });
         for to in 3..16 {
             world.forge(2, to, vec![Message::Rumor(verdict.clone())]);
@@ -319,7 +323,7 @@ fn five_crash_while_ten_join() {
 fn a_host_that_loses_four_packets_of_five_harms_nobody_else() {
     let mut world = World::cluster(130, 100);
     let since = world.now;
-    world.network.host_loss.push((42, 0.8));
+    world.network.host_loss.push((42, 0.8, 0.8));
     world.run_for(s(120));
     let healthy: Vec<_> = world
         .wrong_failures(since)
@@ -432,5 +436,11 @@ fn a_verdict_names_the_life_that_ended() {
         .run_until(s(20), |w| w.all_hold(1, Health::Failed))
         .expect("it is found dead");
     let id = world.nodes[1].id();
-    assert_eq!(world.nodes[0].standing_of(id), Some(Standing::failed(life)));
+    assert_eq!(
+        world.nodes[0]
+            .engine()
+            .member(id)
+            .map(|member| member.standing),
+        Some(Standing::failed(life))
+    );
 }

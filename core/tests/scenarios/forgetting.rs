@@ -1,7 +1,8 @@
 //! The dead are forgotten by all, late learners and late sleepers included.
 
+use crate::World;
 use crate::s;
-use crate::world::{Health, World};
+use convoke_core::sim::Health;
 
 fn cleaning_after_30_s(seed: u64, size: usize) -> World {
     let mut world = World::new(seed);

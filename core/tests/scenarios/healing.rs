@@ -3,8 +3,9 @@
 use convoke_core::output::PartitionKind;
 use convoke_core::{Event, Instant};
 
-use crate::world::{Health, World};
+use crate::World;
 use crate::{ms, s};
+use convoke_core::sim::Health;
 
 /// The numbers from..to.
 fn group(from: usize, to: usize) -> Vec<usize> {

@@ -6,7 +6,7 @@ mod messages;
 use convoke_core::message::Message;
 use proptest::prelude::*;
 
-use crate::world::World;
+use crate::World;
 use crate::{ms, s};
 
 proptest! {

@@ -4,8 +4,9 @@ use convoke_core::message::Refusal;
 use convoke_core::output::{Change, JoinError};
 use convoke_core::{ClusterId, Signal, Target};
 
-use crate::world::{Health, World};
+use crate::World;
 use crate::{ms, s};
+use convoke_core::sim::Health;
 
 #[test]
 fn a_joiner_knows_everyone_when_its_join_ends_and_everyone_soon_knows_it() {
@@ -264,7 +265,7 @@ fn nodes_that_discovery_brings_together_form_one_cluster() {
     world.add_many(6);
     for number in 0..6 {
         world.crash(number);
-        world.nodes[number].forget(ClusterId::from_name("convoke"));
+        world.forget(number, ClusterId::from_name("convoke"));
         world.nodes[number].memory.membership.discovery = true;
         world.start(number);
     }

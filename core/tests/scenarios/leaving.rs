@@ -3,8 +3,9 @@
 use convoke_core::output::LeaveError;
 use convoke_core::{Departure, Target};
 
-use crate::world::{Health, World};
+use crate::World;
 use crate::{ms, s};
+use convoke_core::sim::Health;
 
 #[test]
 fn a_leave_is_known_by_all_of_128_within_30_ms_at_a_few_messages_a_node() {

@@ -10,9 +10,13 @@ mod leaving;
 mod removing;
 mod restarting;
 mod telling;
-mod world;
+mod tuning;
 
 use std::time::Duration;
+
+use convoke_core::Engine;
+
+type World = convoke_core::sim::World<Engine>;
 
 const fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)

@@ -4,8 +4,9 @@ use convoke_core::message::{Message, Rumor};
 use convoke_core::output::{Change, ForceLeaveError};
 use convoke_core::{Signal, Target};
 
-use crate::world::{Health, World};
+use crate::World;
 use crate::{ms, s};
+use convoke_core::sim::Health;
 
 fn force_leave(world: &mut World, by: usize, subject: usize) -> Result<(), ForceLeaveError> {
     let name = world.nodes[subject].name.clone();
@@ -136,9 +137,13 @@ fn one_that_was_removed_while_it_was_down_is_not_let_in_by_discovery_either() {
         .run_until(s(20), |w| w.all_hold(5, Health::Failed))
         .expect("it is found dead");
     force_leave(&mut world, 2, 5).expect("it is removed");
+    // Until whoever removed it no longer tries to tell it so.
+    world.run_for(s(30));
     // Nothing but discovery leads it back.
     world.nodes[5].memory.contacts.clear();
     world.start(5);
+    world.run_for(s(5));
+    assert!(!was_removed(&world, 5), "nobody knows that it is back");
     for _ in 0..4 {
         let seed = Target::Address(world.nodes[0].address);
         world.tell(5, |engine, now| engine.propose(now, seed));

@@ -2,8 +2,9 @@
 
 use convoke_core::{ClusterId, Departure};
 
-use crate::world::{Health, World};
+use crate::World;
 use crate::{ms, s};
+use convoke_core::sim::Health;
 
 #[test]
 fn a_crash_and_a_restart_are_seen_as_failed_and_joined() {
@@ -160,7 +161,7 @@ fn a_node_that_lost_its_data_joins_anew_above_its_former_life() {
     let mut world = World::cluster(10, 8);
     let before = world.nodes[4].engine().profile().life;
     world.crash(4);
-    world.nodes[4].forget(ClusterId(99));
+    world.forget(4, ClusterId(99));
     world.run_for(s(1));
     world.start(4);
     assert_eq!(

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::world::World;
+use crate::World;
 use crate::{ms, s};
 
 fn tags(role: &str) -> BTreeMap<String, String> {

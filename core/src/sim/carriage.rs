@@ -1,0 +1,462 @@
+//! Carriage: how a packet gets from a process to another one, or does not.
+//!
+//! ```text
+//!   transmit ─ warm ───────────▶ depart ── datagram ─▶ land ────┐
+//!        └──── cold ─▶ dial ───────▲   └── stream ───▶ attempt ─┴─▶ deliver
+//!                       └ nobody ▶ fail                 └ lost ▶ retry
+//! ```
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::connection::{ANSWER_BYTES, DIAL_BYTES, INITIAL_BYTES, UDP_BYTES};
+use super::connection::{Arrival, ack_bytes, datagram_bytes, stream_bytes};
+use super::node::{Life, Received, SOCKET_PACKETS_MAX};
+use super::protocol::{Carrier, Protocol, STREAM_TIMEOUT};
+use super::world::{Happening, World};
+use crate::message::Contact;
+use crate::name::NodeName;
+use crate::output::{Class, Target};
+use crate::time::Instant;
+
+/// The time before the first repetition of what a stream lost; it doubles, up to [`RETRY_MAX`].
+const RETRY_MIN: Duration = Duration::from_millis(50);
+const RETRY_MAX: Duration = Duration::from_secs(1);
+/// The same for a handshake, of which nothing is known about the round trip.
+const DIAL_RETRY_MIN: Duration = Duration::from_millis(300);
+/// How long a handshake is tried.
+const DIAL_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long a datagram waits for a handshake.
+const DATAGRAM_PATIENCE: Duration = Duration::from_secs(1);
+/// How many packets wait for one handshake; more are dropped.
+const WAITING_MAX: usize = 16;
+
+/// A packet on its way.
+#[derive(Debug)]
+pub(super) struct Flight<P: Protocol> {
+    pub(super) from: usize,
+    /// The process that sent it: nobody else is told how it ended.
+    pub(super) from_life: Life,
+    sender: Contact,
+    to: Target,
+    class: Class,
+    packet: P::Packet,
+    bytes: u64,
+    sent: Instant,
+    tries: u32,
+    /// For a stream: the process at the other end of the connection, once it has been reached.
+    to_life: Option<Life>,
+}
+
+/// A handshake that goes on.
+#[derive(Debug)]
+pub(super) struct Dial<P: Protocol> {
+    pub(super) life: Life,
+    begun: Instant,
+    tries: u32,
+    pub(super) waiting: Vec<Flight<P>>,
+}
+
+impl<P: Protocol> World<P> {
+    // ---- packets ----
+
+    /// Puts a packet on its way.
+    pub(super) fn transmit(&mut self, from: usize, to: Target, class: Class, packet: P::Packet) {
+        let bytes = P::packet_bytes(&packet) as u64;
+        let packet = if self.through_codec {
+            P::through_codec(&self.config, class, packet)
+        } else {
+            packet
+        };
+        let node = &mut self.nodes[from];
+        match class {
+            Class::Datagram => node.sent.datagrams += 1,
+            Class::Reliable => node.sent.reliable += 1,
+        }
+        let (sender, from_life) = (node.contact(), node.process_mut().life);
+        let flight = Flight {
+            from,
+            from_life,
+            sender,
+            to,
+            class,
+            packet,
+            bytes,
+            sent: self.now,
+            tries: 0,
+            to_life: None,
+        };
+        self.spend(from, self.machine.packet);
+        match self.ready(&flight) {
+            None => self.wait_for_dial(flight),
+            Some(at) if at > self.now => self.depart_at(at, flight),
+            Some(_) => self.depart(flight),
+        }
+    }
+
+    /// When there is a connection for a packet. `None`: one has to be made.
+    fn ready(&self, flight: &Flight<P>) -> Option<Instant> {
+        if P::carrier() == Carrier::UdpTcp {
+            return Some(self.now);
+        }
+        let Target::Node(contact) = &flight.to else {
+            return None;
+        };
+        let to = self.host_at(contact.address)?;
+        self.connections
+            .ready(flight.from, flight.from_life, to, self.now)
+    }
+
+    fn host_of(&self, target: &Target) -> Option<usize> {
+        self.host_at(address(target))
+    }
+
+    /// Whose address it is: nobody's, once its node has moved.
+    fn host_at(&self, address: SocketAddr) -> Option<usize> {
+        let host = self.addresses.get(&address).copied()?;
+        (self.nodes[host].address == address).then_some(host)
+    }
+
+    /// When what a process hands to its socket now is on the wire: after the work that the CPU has
+    /// before, and what the link carries before. `None`: the link is full.
+    fn departure(&mut self, from: usize, bytes: u64) -> Option<Instant> {
+        let node = &mut self.nodes[from];
+        let ready = node
+            .process
+            .as_ref()
+            .map_or(self.now, |process| process.busy_until.max(self.now));
+        node.sent.bytes += bytes;
+        let Some(bandwidth) = self.network.bandwidth else {
+            return Some(ready);
+        };
+        let max = self.network.backlog_bytes_max;
+        node.uplink
+            .pass(ready.as_micros(), bytes, bandwidth, max)
+            .map(Instant::from_micros)
+    }
+
+    /// A packet leaves its host, on a connection that is there.
+    fn depart(&mut self, flight: Flight<P>) {
+        let quic = P::carrier() == Carrier::Quic;
+        let Some(to) = self.host_of(&flight.to) else {
+            // No host has that address: nothing ever comes back.
+            if flight.class == Class::Reliable {
+                self.fail_after(&flight, DIAL_TIMEOUT, "timed out");
+            }
+            return;
+        };
+        let from = flight.from;
+        let acks = self.connections.leave(from, to, self.now);
+        let opens = !quic && !self.connections.is_exchange_open(from, to, self.now);
+        let bytes = match flight.class {
+            Class::Datagram => datagram_bytes(quic, flight.bytes),
+            Class::Reliable => stream_bytes(quic, opens, flight.bytes),
+        };
+        let departure = self.departure(from, bytes + acks);
+        let mut delay = self.network.delay(from, to, &mut self.rng);
+        if flight.class == Class::Reliable && opens && !quic {
+            delay *= 3;
+        }
+        match flight.class {
+            Class::Reliable => {
+                let at = departure.unwrap_or(self.now + RETRY_MIN) + delay;
+                self.queue.schedule(at, Happening::Stream(flight));
+            }
+            Class::Datagram => {
+                let Some(at) = departure else { return };
+                if self.network.drops(from, to, &mut self.rng) {
+                    return;
+                }
+                let at = at + delay;
+                if self.network.repeated > 0.0 && self.rng.f64() < self.network.repeated {
+                    let again = self.network.delay(from, to, &mut self.rng);
+                    let copy = flight.copy();
+                    self.queue.schedule(at + again, Happening::Datagram(copy));
+                }
+                self.queue.schedule(at, Happening::Datagram(flight));
+            }
+        }
+    }
+
+    /// A datagram is at its address.
+    pub(super) fn land(&mut self, flight: Flight<P>) {
+        let Some(to) = self.host_of(&flight.to) else {
+            return;
+        };
+        let Some(flight) = self.through_downlink(to, flight) else {
+            return;
+        };
+        let node = &self.nodes[to];
+        match &node.process {
+            Some(_) if !is_meant(&flight.to, &node.name) => {
+                self.fail(&flight, "another name answers");
+            }
+            Some(process) => {
+                let life = process.life;
+                if self.arrive(&flight, to, life) {
+                    self.deliver(to, flight);
+                }
+            }
+            None if node.refuses => self.fail(&flight, "connection refused"),
+            None => {}
+        }
+    }
+
+    /// A datagram waits at the receiver's link if others came before it.
+    fn through_downlink(&mut self, to: usize, flight: Flight<P>) -> Option<Flight<P>> {
+        let Some(bandwidth) = self.network.bandwidth else {
+            return Some(flight);
+        };
+        if flight.tries > 0 {
+            return Some(flight);
+        }
+        let (now, max) = (self.now.as_micros(), self.network.backlog_bytes_max);
+        let pipe = &mut self.nodes[to].downlink;
+        if let Some(at) = pipe.pass(now, flight.bytes + UDP_BYTES, bandwidth, max) {
+            let flight = Flight { tries: 1, ..flight };
+            self.queue
+                .schedule(Instant::from_micros(at), Happening::Datagram(flight));
+        }
+        None
+    }
+
+    /// Whether the receiver still has the connection that a packet came on.
+    fn arrive(&mut self, flight: &Flight<P>, to: usize, life: Life) -> bool {
+        let from = (flight.from, flight.from_life);
+        if P::carrier() == Carrier::UdpTcp {
+            if flight.class == Class::Reliable {
+                self.connections.open(from, (to, life), self.now);
+            }
+            return true;
+        }
+        match self.connections.arrive(from, (to, life), self.now) {
+            Arrival::Known { acks } => {
+                self.nodes[to].sent.bytes += ack_bytes(acks);
+                true
+            }
+            Arrival::Reset => false,
+        }
+    }
+
+    /// One try to carry a packet over a stream. It needs both directions, and a process that runs.
+    pub(super) fn attempt(&mut self, mut flight: Flight<P>) {
+        let Some(to) = self.host_of(&flight.to) else {
+            return self.fail(&flight, "timed out");
+        };
+        let open = self.network.is_open(flight.from, to);
+        let lost = self.network.loses(flight.from, to, &mut self.rng);
+        let node = &self.nodes[to];
+        let process = node.process.as_ref().map(|p| (p.life, p.is_frozen()));
+        match process.filter(|_| open) {
+            None if open && node.refuses => self.fail(&flight, "connection refused"),
+            Some(_) if !is_meant(&flight.to, &node.name) => {
+                self.fail(&flight, "another name answers");
+            }
+            Some((life, _)) if flight.to_life.is_some_and(|met| met != life) => {
+                self.fail(&flight, "connection reset");
+            }
+            Some((life, false)) if !lost && self.has_room(to) => {
+                if self.arrive(&flight, to, life) {
+                    self.deliver(to, flight);
+                } else {
+                    self.fail(&flight, "connection reset");
+                }
+            }
+            met => {
+                flight.to_life = flight.to_life.or(met.map(|(life, _)| life));
+                self.retry(flight);
+            }
+        }
+    }
+
+    /// Whether a process's buffers take another packet. Of a stream, what they do not take is sent
+    /// again.
+    fn has_room(&self, number: usize) -> bool {
+        let process = self.nodes[number].process.as_ref();
+        process.is_some_and(|process| process.inbox.len() < SOCKET_PACKETS_MAX)
+    }
+
+    fn retry(&mut self, mut flight: Flight<P>) {
+        if self.now.since(flight.sent) >= STREAM_TIMEOUT {
+            return self.fail(&flight, "timed out");
+        }
+        let wait = (RETRY_MIN * (1 << flight.tries.min(10))).min(RETRY_MAX);
+        flight.tries += 1;
+        let bytes = datagram_bytes(true, flight.bytes.min(1150));
+        self.nodes[flight.from].sent.bytes += bytes;
+        self.queue
+            .schedule(self.now + wait, Happening::Stream(flight));
+    }
+
+    fn deliver(&mut self, to: usize, flight: Flight<P>) {
+        self.fold(&[to as u64, flight.from as u64, flight.bytes, 3]);
+        let Flight {
+            sender,
+            class,
+            packet,
+            ..
+        } = flight;
+        let received = Received {
+            from: sender,
+            class,
+            packet,
+        };
+        self.receive(to, received);
+    }
+
+    /// Tells the sender that a packet did not arrive.
+    fn fail(&mut self, flight: &Flight<P>, cause: &'static str) {
+        let back = match self.host_of(&flight.to) {
+            Some(to) => self.network.delay(to, flight.from, &mut self.rng),
+            None => Duration::ZERO,
+        };
+        self.fail_after(flight, back, cause);
+    }
+
+    fn fail_after(&mut self, flight: &Flight<P>, wait: Duration, cause: &'static str) {
+        let (node, life, to) = (flight.from, flight.from_life, flight.to.clone());
+        let what = Happening::Unreachable {
+            node,
+            life,
+            to,
+            cause,
+        };
+        self.queue.schedule(self.now + wait, what);
+    }
+
+    // ---- handshakes ----
+
+    fn wait_for_dial(&mut self, flight: Flight<P>) {
+        let (from, to, life) = (flight.from, address(&flight.to), flight.from_life);
+        let (now, cost) = (self.now, self.machine.handshake);
+        let dial = self.dials.entry((from, to)).or_insert_with(|| Dial {
+            life,
+            begun: now,
+            tries: 0,
+            waiting: Vec::new(),
+        });
+        let begins = dial.waiting.is_empty();
+        if dial.waiting.len() < WAITING_MAX {
+            dial.waiting.push(flight);
+        }
+        if begins {
+            self.spend(from, cost);
+            let at = self.nodes[from].process_mut().busy_until.max(now);
+            self.queue.schedule(at, Happening::Dial { from, to });
+        }
+    }
+
+    /// One try of a handshake: both directions must carry it, and somebody must be there.
+    pub(super) fn dial(&mut self, from: usize, to: SocketAddr) {
+        let Some(dial) = self.dials.get_mut(&(from, to)) else {
+            return;
+        };
+        let (life, begun, tries) = (dial.life, dial.begun, dial.tries);
+        dial.tries += 1;
+        if self.nodes[from].running(life).is_none() {
+            self.dials.remove(&(from, to));
+            return;
+        }
+        // Until it is answered, a handshake is one padded packet, over and over.
+        self.nodes[from].sent.bytes += INITIAL_BYTES;
+        self.nodes[from].sent.dials += 1;
+        let host = self.host_at(to);
+        let reached = host.filter(|&host| {
+            let lost = |world: &mut Self, a, b| world.network.loses(a, b, &mut world.rng);
+            self.network.is_open(from, host) && !lost(self, from, host) && !lost(self, host, from)
+        });
+        let node = reached.map(|host| (host, &self.nodes[host]));
+        match node.map(|(host, node)| (host, node.refuses, node.process.as_ref())) {
+            Some((host, _, Some(process))) if process.reads() => {
+                let there = process.life;
+                self.shake_hands(from, life, host, there, to);
+            }
+            Some((_, true, None)) => self.end_dial(from, to, "connection refused"),
+            _ if self.now.since(begun) >= DIAL_TIMEOUT => self.end_dial(from, to, "timed out"),
+            _ => {
+                let wait = DIAL_RETRY_MIN * (1 << tries.min(4));
+                let at = (self.now + wait).min(begun + DIAL_TIMEOUT);
+                self.queue.schedule(at, Happening::Dial { from, to });
+            }
+        }
+    }
+
+    /// A handshake succeeds: a round trip and both CPUs' work later what waits goes out.
+    fn shake_hands(&mut self, from: usize, life: Life, host: usize, there: Life, to: SocketAddr) {
+        let dial = self.dials.remove(&(from, to)).expect("found by the caller");
+        self.nodes[from].sent.bytes += DIAL_BYTES - INITIAL_BYTES;
+        self.nodes[host].sent.bytes += ANSWER_BYTES;
+        self.nodes[host].sent.handshakes += 1;
+        self.nodes[from].sent.handshakes += 1;
+        self.spend(host, self.machine.handshake);
+        let answered = self.nodes[host]
+            .process
+            .as_ref()
+            .map_or(self.now, |process| process.busy_until.max(self.now));
+        let there_and_back = self.network.delay(from, host, &mut self.rng)
+            + self.network.delay(host, from, &mut self.rng);
+        let done = answered + there_and_back;
+        self.connections.open((from, life), (host, there), done);
+        for flight in dial.waiting {
+            let late = done.since(flight.sent) > DATAGRAM_PATIENCE;
+            if flight.class == Class::Reliable || !late {
+                self.depart_at(done, flight);
+            }
+        }
+    }
+
+    /// A packet that waited for a handshake leaves when it is done.
+    fn depart_at(&mut self, done: Instant, flight: Flight<P>) {
+        let Some(to) = self.host_of(&flight.to) else {
+            return;
+        };
+        let from = flight.from;
+        let delay = self.network.delay(from, to, &mut self.rng);
+        let bytes = match flight.class {
+            Class::Datagram => datagram_bytes(true, flight.bytes),
+            Class::Reliable => stream_bytes(true, false, flight.bytes),
+        };
+        self.nodes[from].sent.bytes += bytes;
+        if flight.class == Class::Datagram && self.network.drops(from, to, &mut self.rng) {
+            return;
+        }
+        let what = match flight.class {
+            Class::Datagram => Happening::Datagram(flight),
+            Class::Reliable => Happening::Stream(flight),
+        };
+        self.queue.schedule(done + delay, what);
+    }
+
+    fn end_dial(&mut self, from: usize, to: SocketAddr, cause: &'static str) {
+        let dial = self.dials.remove(&(from, to));
+        for flight in dial.into_iter().flat_map(|dial| dial.waiting) {
+            self.fail(&flight, cause);
+        }
+    }
+}
+
+impl<P: Protocol> Flight<P> {
+    fn copy(&self) -> Self {
+        Self {
+            sender: self.sender.clone(),
+            to: self.to.clone(),
+            packet: self.packet.clone(),
+            ..*self
+        }
+    }
+}
+
+fn address(target: &Target) -> SocketAddr {
+    match target {
+        Target::Node(contact) => contact.address,
+        Target::Address(address) => *address,
+    }
+}
+
+/// Whether a node is the one that a packet is for.
+fn is_meant(target: &Target, name: &NodeName) -> bool {
+    match target {
+        Target::Node(contact) => contact.name == *name,
+        Target::Address(_) => true,
+    }
+}

@@ -1,0 +1,313 @@
+//! A node: a name and an address that last, and processes that come and go.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::network::Pipe;
+use super::protocol::{Identity, Protocol};
+use crate::member::Instance;
+use crate::message::Contact;
+use crate::name::{NodeId, NodeName};
+use crate::output::{Class, Event, Signal, Target};
+use crate::time::Instant;
+
+/// What a process's socket holds while it can't read; what comes after is lost.
+pub const SOCKET_PACKETS_MAX: usize = 500;
+/// How much a process holds that can't send.
+const HELD_PACKETS_MAX: usize = 4096;
+/// A process that wants to be woken so often in one moment is spinning.
+const WAKES_AT_ONCE_MAX: u32 = 1000;
+
+/// A process's number: which of a node's lives it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Life(pub(super) u32);
+
+/// A node, running or not.
+#[derive(Debug)]
+pub struct Node<P: Protocol> {
+    /// Its name.
+    pub name: NodeName,
+    /// Where it listens when it runs.
+    pub address: SocketAddr,
+    /// The name of the cluster that it is configured for.
+    pub cluster_name: Arc<str>,
+    /// Its labels.
+    pub tags: BTreeMap<String, String>,
+    /// How far its host's wall clock is ahead (or behind), in milliseconds.
+    pub wall_offset_ms: i64,
+    /// How much faster its host's clock runs, in millionths.
+    pub drift_ppm: i64,
+    /// What it keeps on disk.
+    pub memory: P::Memory,
+    /// The process, while there is one.
+    pub process: Option<Process<P>>,
+    /// While it is down: whether its host says so.
+    pub(super) refuses: bool,
+    /// What its processes told, ever, where the world keeps it.
+    pub events: Vec<(Instant, Event)>,
+    /// What they told their programs.
+    pub signals: Vec<(Instant, Signal)>,
+    /// Of whom its processes said that what they hold has changed, ever.
+    pub changed: BTreeSet<NodeId>,
+    /// What its processes sent, since this was last reset.
+    pub sent: Sent,
+    pub(super) uplink: Pipe,
+    pub(super) downlink: Pipe,
+    lives: u32,
+}
+
+/// A running (or stopped) process.
+#[derive(Debug)]
+pub struct Process<P: Protocol> {
+    /// The state machine.
+    pub engine: P,
+    pub(super) life: Life,
+    pub(super) stopped: Stopped<P>,
+    /// What came and has not been read.
+    pub(super) inbox: VecDeque<Received<P>>,
+    /// Whether something is scheduled to read it.
+    pub(super) works: bool,
+    /// Until when the CPU has other work.
+    pub(super) busy_until: Instant,
+    /// When the engine wants to be woken, by the world's clock.
+    pub(super) wake: Option<Instant>,
+    pub(super) preparing: bool,
+    clock: Clock,
+    woken: (Instant, u32),
+}
+
+/// Whether a process runs.
+#[derive(Debug)]
+pub(super) enum Stopped<P: Protocol> {
+    /// It does.
+    No,
+    /// Nothing of it does.
+    Frozen,
+    /// Its timers do; what it sends is held.
+    Blocked(Vec<(Target, Class, P::Packet)>),
+}
+
+/// A packet that has arrived.
+#[derive(Debug)]
+pub(super) struct Received<P: Protocol> {
+    pub(super) from: Contact,
+    pub(super) class: Class,
+    pub(super) packet: P::Packet,
+}
+
+/// A host's clock.
+#[derive(Clone, Copy, Debug)]
+struct Clock {
+    ppm: i64,
+}
+
+/// What was sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sent {
+    /// Datagrams.
+    pub datagrams: u64,
+    /// Reliable messages.
+    pub reliable: u64,
+    /// Tries to begin a handshake.
+    pub dials: u64,
+    /// Handshakes that it took part in.
+    pub handshakes: u64,
+    /// Bytes, with all headers, acknowledgements and handshakes.
+    pub bytes: u64,
+}
+
+impl Sent {
+    /// Datagrams and reliable messages.
+    pub fn messages(&self) -> u64 {
+        self.datagrams + self.reliable
+    }
+}
+
+impl<P: Protocol> Node<P> {
+    pub(super) fn new(name: NodeName, address: SocketAddr, seed: u128) -> Self {
+        Self {
+            name,
+            address,
+            cluster_name: "convoke".into(),
+            tags: BTreeMap::new(),
+            wall_offset_ms: 0,
+            drift_ppm: 0,
+            memory: P::blank(seed),
+            process: None,
+            refuses: false,
+            events: Vec::new(),
+            signals: Vec::new(),
+            changed: BTreeSet::new(),
+            sent: Sent::default(),
+            uplink: Pipe::default(),
+            downlink: Pipe::default(),
+            lives: 0,
+        }
+    }
+
+    /// Who a process that starts at this moment is.
+    pub(super) fn identity(&self, now: Instant, rng: &mut fastrand::Rng) -> Identity {
+        let wall_ms = super::protocol::wall_ms(now).saturating_add_signed(self.wall_offset_ms);
+        Identity {
+            contact: self.contact(),
+            instance: Instance::new(wall_ms, rng.u64(..)),
+            wall_ms,
+            cluster_name: self.cluster_name.clone(),
+            tags: self.tags.clone(),
+        }
+    }
+
+    pub(super) fn start(&mut self, config: &P::Config, now: Instant, rng: &mut fastrand::Rng) {
+        let identity = self.identity(now, rng);
+        let clock = Clock {
+            ppm: self.drift_ppm,
+        };
+        let engine = P::start(
+            config,
+            &identity,
+            &mut self.memory,
+            rng.u64(..),
+            clock.shown(now),
+        );
+        self.run(engine, now);
+    }
+
+    pub(super) fn run(&mut self, engine: P, now: Instant) {
+        self.lives += 1;
+        self.process = Some(Process {
+            engine,
+            life: Life(self.lives),
+            stopped: Stopped::No,
+            inbox: VecDeque::new(),
+            works: false,
+            busy_until: now,
+            wake: None,
+            preparing: false,
+            clock: Clock {
+                ppm: self.drift_ppm,
+            },
+            woken: (now, 0),
+        });
+    }
+
+    /// The process is gone; what it had written stays.
+    pub(super) fn end(&mut self, refuses: bool) {
+        let process = self.process.take().expect("the node is up");
+        process.engine.persist(&mut self.memory);
+        self.refuses = refuses;
+    }
+
+    /// The id of its name.
+    pub fn id(&self) -> NodeId {
+        self.name.id()
+    }
+
+    /// Its name and address.
+    pub fn contact(&self) -> Contact {
+        Contact {
+            name: self.name.clone(),
+            address: self.address,
+        }
+    }
+
+    /// The state machine of a node that is up.
+    ///
+    /// # Panics
+    /// When the node is down.
+    pub fn engine(&self) -> &P {
+        &self.process.as_ref().expect("the node is up").engine
+    }
+
+    /// Up, and not frozen.
+    pub fn is_running(&self) -> bool {
+        self.process
+            .as_ref()
+            .is_some_and(|process| !matches!(process.stopped, Stopped::Frozen))
+    }
+
+    /// Up, frozen or not.
+    pub fn is_up(&self) -> bool {
+        self.process.is_some()
+    }
+
+    pub(super) fn process_mut(&mut self) -> &mut Process<P> {
+        self.process.as_mut().expect("the node is up")
+    }
+
+    /// The process of that life, if it is not frozen or gone.
+    pub(super) fn running(&mut self, life: Life) -> Option<&mut Process<P>> {
+        self.process
+            .as_mut()
+            .filter(|process| process.life == life && !process.is_frozen())
+    }
+}
+
+impl<P: Protocol> Process<P> {
+    /// The time by this process's own clock.
+    pub(super) fn clock(&self, now: Instant) -> Instant {
+        self.clock.shown(now)
+    }
+
+    /// When its clock shows a time.
+    pub(super) fn when(&self, shown: Instant) -> Instant {
+        self.clock.when(shown)
+    }
+
+    pub(super) fn is_frozen(&self) -> bool {
+        matches!(self.stopped, Stopped::Frozen)
+    }
+
+    /// Whether it reads what comes.
+    pub(super) fn reads(&self) -> bool {
+        matches!(self.stopped, Stopped::No)
+    }
+
+    /// Puts a packet into the socket, if there is room.
+    pub(super) fn queue(&mut self, received: Received<P>) {
+        if self.inbox.len() < SOCKET_PACKETS_MAX {
+            self.inbox.push_back(received);
+        }
+    }
+
+    /// Counts wake-ups, to notice an engine that asks for the same moment over and over.
+    pub(super) fn note_wake(&mut self, now: Instant) {
+        let count = if self.woken.0 == now {
+            self.woken.1 + 1
+        } else {
+            0
+        };
+        assert!(count < WAKES_AT_ONCE_MAX, "the engine spins at {now:?}");
+        self.woken = (now, count);
+    }
+}
+
+/// Keeps what a blocked process wants to send; of too much, the oldest goes.
+pub(super) fn hold<T>(held: &mut Vec<T>, item: T) {
+    if held.len() == HELD_PACKETS_MAX {
+        held.remove(0);
+    }
+    held.push(item);
+}
+
+impl Clock {
+    fn shown(self, now: Instant) -> Instant {
+        scale(now, 1_000_000 + self.ppm, 1_000_000)
+    }
+
+    fn when(self, shown: Instant) -> Instant {
+        if self.ppm == 0 {
+            return shown;
+        }
+        scale(shown, 1_000_000, 1_000_000 + self.ppm) + Duration::from_micros(1)
+    }
+}
+
+fn scale(at: Instant, by: i64, of: i64) -> Instant {
+    if by == of {
+        return at;
+    }
+    let micros = i128::from(at.as_micros()) * i128::from(by) / i128::from(of);
+    Instant::from_micros(u64::try_from(micros).expect("a clock that runs shows a time"))
+}

@@ -1,0 +1,40 @@
+//! Members die without a word.
+
+use std::time::Duration;
+
+use super::super::protocol::{Health, Protocol};
+use super::stage::Stage;
+
+const LIMIT: Duration = Duration::from_secs(120);
+const ONE_IN: f64 = 0.1;
+
+pub(super) fn one<P: Protocol>(stage: &mut Stage<'_, P>) {
+    die(stage, 1);
+}
+
+pub(super) fn many<P: Protocol>(stage: &mut Stage<'_, P>) {
+    let share = stage.params.share.unwrap_or(ONE_IN);
+    let count = (stage.nodes as f64 * share).round() as usize;
+    die(stage, count.clamp(1, stage.nodes - 1));
+}
+
+fn die<P: Protocol>(stage: &mut Stage<'_, P>, count: usize) {
+    stage.plan(Duration::from_secs(40));
+    stage.settle();
+    // At any moment of the probes' round.
+    let phase = Duration::from_micros(stage.rng.u64(..1_000_000));
+    stage.pass(phase);
+    stage.measure();
+    let dead = stage.draw(count);
+    stage.mark("crash");
+    let now = stage.world.now;
+    for &number in &dead {
+        stage.world.crash(number);
+        stage.world.ledger.watch(number, Health::Failed, now);
+    }
+    let living = stage.world.running();
+    stage.await_news(&living, LIMIT);
+    stage.stop_measuring();
+    stage.pass(Duration::from_secs(5));
+    stage.run.converged = stage.world.agree(&living);
+}
