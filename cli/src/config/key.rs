@@ -35,12 +35,12 @@ impl Key {
     }
 
     /// The example for a key without a default.
-    const fn example(self, example: &'static str) -> Self {
+    pub(super) const fn example(self, example: &'static str) -> Self {
         Self { example, ..self }
     }
 
     /// The range.
-    const fn within(self, least: u64, most: u64) -> Self {
+    pub(super) const fn within(self, least: u64, most: u64) -> Self {
         Self {
             within: Some((least, most)),
             ..self
@@ -48,7 +48,8 @@ impl Key {
     }
 }
 
-const fn key(
+/// A key without range or example.
+pub(super) const fn key(
     path: &'static str,
     field: fn(&mut Settings) -> &mut dyn Setting,
     doc: &'static str,

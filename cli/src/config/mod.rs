@@ -20,21 +20,21 @@ mod value;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-pub(crate) use choice::{Discovery, LogFormat};
+pub(crate) use choice::{Choice, Discovery, LogFormat};
 pub(crate) use env::Environment;
-pub(crate) use error::ConfigError;
+pub(crate) use error::{ConfigError, nearest};
 pub(crate) use kinds::{Tag, cli_duration, cli_name, cli_peer, parse_peer};
 pub(crate) use origin::Origin;
 pub(crate) use settings::Settings;
 pub(crate) use template::{show, template};
-pub(crate) use value::local_name;
+pub(crate) use value::{Parse, Raw, local_name, show_duration};
 
-use error::{Problem, nearest};
+use error::Problem;
 use file::Document;
 use key::Key;
-use value::Raw;
 
 /// One value for one key.
+#[derive(Clone)]
 struct Assignment {
     key: &'static Key,
     raw: Raw,
@@ -76,10 +76,7 @@ pub(crate) struct Effective {
 impl Effective {
     /// The keys whose values differ in another configuration, in the order of the template.
     pub(crate) fn differing(&self, other: &Self) -> Vec<&'static str> {
-        let (mut left, mut right) = (self.settings.clone(), other.settings.clone());
-        let differs = |key: &&Key| (key.field)(&mut left).show() != (key.field)(&mut right).show();
-        let keys = key::all().iter().filter(differs);
-        keys.map(|key| key.path).collect()
+        differing(&self.settings, &other.settings)
     }
 
     /// Where a key's value came from.
@@ -112,6 +109,24 @@ pub(crate) fn load(sources: &Sources) -> Result<Effective, ConfigError> {
     finish(file, assignments, problems)
 }
 
+/// What flags alone come to: neither a file nor the environment has a say.
+///
+/// # Errors
+/// Everything that is wrong with them.
+pub(crate) fn from_flags(flags: &[Flag]) -> Result<Effective, ConfigError> {
+    let mut problems = Vec::new();
+    let assignments = flags
+        .iter()
+        .filter_map(|flag| from_flag(flag, &mut problems))
+        .collect();
+    finish(None, assignments, problems)
+}
+
+/// The dotted names of all keys, in the order of the template.
+pub(crate) fn paths() -> impl Iterator<Item = &'static str> {
+    key::all().iter().map(|key| key.path)
+}
+
 /// Checks a file as if it were the only source.
 ///
 /// # Errors
@@ -139,10 +154,16 @@ fn finish(
     // The profile sets what single values then change, so it comes first, from whichever source.
     let (profile, others): (Vec<_>, Vec<_>) = assignments
         .into_iter()
-        .partition(|assignment| assignment.key.path == "detector.profile");
+        .partition(|assignment| assignment.key.path == detector::PROFILE);
     effective.apply(profile, &mut problems);
-    effective.settings.engine = effective.settings.profile.engine();
-    effective.apply(others, &mut problems);
+    effective.take_profile();
+    effective.apply(others.clone(), &mut problems);
+    if problems.is_empty() {
+        problems.extend(effective.tune().err());
+        // Single values win over what follows from the knobs.
+        effective.apply(others, &mut problems);
+        effective.note_knobs();
+    }
     if problems.is_empty() {
         problems = validate::problems(&effective);
     }
@@ -155,6 +176,48 @@ fn finish(
 }
 
 impl Effective {
+    fn take_profile(&mut self) {
+        let before = self.settings.clone();
+        self.settings.engine = self.settings.profile.engine();
+        for path in differing(&before, &self.settings) {
+            self.origins
+                .insert(path, Origin::Follows(detector::PROFILE));
+        }
+    }
+
+    /// Lets the detector's numbers follow from the knobs.
+    fn tune(&mut self) -> Result<(), Problem> {
+        let (engine, tuning) = (self.settings.engine.clone(), self.settings.tuning);
+        self.settings.engine = engine.tuned(tuning).map_err(|error| Problem {
+            origin: self.origin(detector::DETECT_WITHIN),
+            key: Some(detector::DETECT_WITHIN.into()),
+            message: error.to_string(),
+        })?;
+        for (path, knob) in detector::followers(tuning) {
+            self.origins.insert(path, Origin::Follows(knob));
+        }
+        Ok(())
+    }
+
+    /// A knob that nobody set shows what the numbers come to.
+    fn note_knobs(&mut self) {
+        let (engine, default) = (&self.settings.engine, Settings::default().engine);
+        let knobs = [
+            (
+                detector::DETECT_WITHIN,
+                engine.detect_within() == default.detect_within(),
+            ),
+            (
+                detector::TOLERATE_PAUSE,
+                engine.tolerate_pause() == default.tolerate_pause(),
+            ),
+        ];
+        for (path, _) in knobs.into_iter().filter(|(_, usual)| !usual) {
+            let below = Origin::Follows("the values below");
+            self.origins.entry(path).or_insert(below);
+        }
+    }
+
     fn apply(&mut self, assignments: Vec<Assignment>, problems: &mut Vec<Problem>) {
         for Assignment { key, raw, origin } in assignments {
             let field = (key.field)(&mut self.settings);
@@ -174,6 +237,13 @@ impl Effective {
             }
         }
     }
+}
+
+fn differing(left: &Settings, right: &Settings) -> Vec<&'static str> {
+    let (mut left, mut right) = (left.clone(), right.clone());
+    let differs = |key: &&Key| (key.field)(&mut left).show() != (key.field)(&mut right).show();
+    let keys = key::all().iter().filter(differs);
+    keys.map(|key| key.path).collect()
 }
 
 fn mismatch(expects: &str, raw: &Raw, reason: &str) -> String {

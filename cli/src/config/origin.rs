@@ -8,6 +8,8 @@ use std::path::PathBuf;
 pub(crate) enum Origin {
     /// Nobody set it.
     Default,
+    /// It follows from something else: a key that somebody set, say.
+    Follows(&'static str),
     /// A place in the configuration file.
     File {
         /// The file.
@@ -25,7 +27,7 @@ impl Origin {
     /// Where a problem stands among others: sources in their order, a file by its lines.
     pub(crate) fn order(&self) -> (u8, (usize, usize)) {
         match self {
-            Self::Default => (0, (0, 0)),
+            Self::Default | Self::Follows(_) => (0, (0, 0)),
             Self::File { place, .. } => (1, place.unwrap_or_default()),
             Self::Environment(_) => (2, (0, 0)),
             Self::Flag(_) => (3, (0, 0)),
@@ -37,6 +39,7 @@ impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Default => f.write_str("default"),
+            Self::Follows(key) => write!(f, "from {key}"),
             Self::File {
                 path,
                 place: Some((line, column)),

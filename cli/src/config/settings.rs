@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use convoke::Peer;
+use convoke_core::config::Tuning;
 use convoke_core::{Config as EngineConfig, NodeName};
 
 use super::choice::{
@@ -22,6 +23,8 @@ pub(crate) struct Settings {
     pub(crate) security: Security,
     /// The profile that `engine` starts from.
     pub(crate) profile: Profile,
+    /// What is asked of the detector, from which some of `engine` follows.
+    pub(crate) tuning: Tuning,
     /// The engine's numbers. `cluster.*` keys set some of them too.
     pub(crate) engine: EngineConfig,
     pub(crate) http_listen: Switched<SocketAddr>,
@@ -120,6 +123,7 @@ impl Default for Settings {
             cluster: Cluster::default(),
             security: Security::default(),
             profile: Profile::Lan,
+            tuning: Tuning::default(),
             engine: EngineConfig::lan(),
             http_listen: Switched::Off,
             log: Log {

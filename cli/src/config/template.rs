@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use super::Effective;
+use super::detector::{DETECT_WITHIN, TOLERATE_PAUSE};
 use super::key::{self, Key};
 use super::settings::Settings;
 use super::value::Parse;
@@ -107,6 +108,8 @@ fn computed(path: &str, settings: &Settings, places: &Places) -> Option<String> 
         "node.listen" | "node.advertise" => listen(),
         "node.rpc_listen" => conventional(&node.name, RPC_PORT_BASE),
         "cluster.dns.app" => Some(node.name.local_part().to_owned().print()),
+        DETECT_WITHIN => Some(settings.engine.detect_within().print()),
+        TOLERATE_PAUSE => Some(settings.engine.tolerate_pause().print()),
         "security.secret_file" => Some(places.secret_file().print()),
         _ => None,
     }

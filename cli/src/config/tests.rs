@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use convoke_core::Config as EngineConfig;
-use convoke_core::config::{ProbeTargets, QuorumRule};
+use convoke_core::config::{ProbeTargets, QuorumRule, Tuning};
 
 use super::choice::{
     AddressType, Choice, OnDown, PortMapping, Profile, RecordType, SecurityMode, SplitBrain, word,
@@ -397,6 +397,168 @@ fn single_detector_values_win_over_the_profile_wherever_they_stand() {
         all.settings.engine().autoclean,
         Some(Duration::from_secs(60))
     );
+}
+
+/// A data centre's numbers with these knobs, in milliseconds.
+fn lan(detect_within: Option<u64>, tolerate_pause: Option<u64>) -> EngineConfig {
+    let tuning = Tuning {
+        detect_within: detect_within.map(Duration::from_millis),
+        tolerate_pause: tolerate_pause.map(Duration::from_millis),
+    };
+    EngineConfig::lan().tuned(tuning).unwrap()
+}
+
+#[test]
+fn the_detectors_numbers_follow_from_its_knobs() {
+    let engine = |text: &str| {
+        let effective = from_text(&format!("[detector]\n{text}")).unwrap();
+        effective.settings.engine()
+    };
+    assert_eq!(engine("detect_within = \"2.5s\""), lan(Some(2500), None));
+    assert_eq!(engine("tolerate_pause = \"10s\""), lan(None, Some(10_000)));
+    assert_eq!(
+        engine("tolerate_pause = \"1s\"\ndetect_within = \"2500ms\""),
+        lan(Some(2500), Some(1000))
+    );
+    assert_eq!(
+        engine("detect_within = \"5s\"\ntolerate_pause = \"3s\""),
+        EngineConfig::lan()
+    );
+    let variables = [("CONVOKE_DETECTOR_DETECT_WITHIN", "4s")];
+    let flags = [("detector.tolerate_pause", "2s")];
+    let mixed = load_from("[detector]\nprofile = \"local\"", &variables, &flags).unwrap();
+    let tuning = mixed.settings.tuning;
+    assert_eq!(
+        Ok(mixed.settings.engine()),
+        EngineConfig::local().tuned(tuning)
+    );
+}
+
+#[test]
+fn knobs_win_over_the_profile_and_single_values_over_knobs_wherever_they_stand() {
+    let lines = [
+        "suspicion_max = \"20s\"",
+        "detect_within = \"9s\"",
+        "profile = \"wan\"",
+    ];
+    let tuning = Tuning {
+        detect_within: Some(Duration::from_secs(9)),
+        tolerate_pause: None,
+    };
+    let expected = EngineConfig {
+        suspicion_max: Duration::from_secs(20),
+        ..EngineConfig::wan().tuned(tuning).unwrap()
+    };
+    assert_ne!(expected.suspicion_min, EngineConfig::wan().suspicion_min);
+    for order in [
+        [0, 1, 2],
+        [0, 2, 1],
+        [1, 0, 2],
+        [1, 2, 0],
+        [2, 0, 1],
+        [2, 1, 0],
+    ] {
+        let text = order.map(|line| lines[line]).join("\n");
+        let effective = from_text(&format!("[detector]\n{text}")).unwrap();
+        assert_eq!(effective.settings.engine(), expected, "{text}");
+    }
+}
+
+#[test]
+fn knobs_reckon_with_the_single_values_that_they_leave_alone() {
+    let fast = "[detector]\ndetect_within = \"1s\"\n";
+    let found = problem(fast);
+    assert_eq!(
+        found,
+        "c.toml:2:17: detector.detect_within: 1s is too soon: 1.48s is the least where a probe waits 200ms for its answer"
+    );
+    let engine = from_text(&format!("{fast}probe_timeout_min = \"100ms\""))
+        .unwrap()
+        .settings
+        .engine();
+    assert!(engine.detect_within() <= Duration::from_secs(1));
+    assert_eq!(engine.probe_timeout_min, Duration::from_millis(100));
+}
+
+#[test]
+fn knobs_that_contradict_each_other_are_refused_with_what_is_possible() {
+    let knobs = "[detector]\ntolerate_pause = \"3s\"\ndetect_within = \"3s\"";
+    let expected = "detector.detect_within: 3s is too soon to tolerate a pause of 3s: that takes 3.88s at the least, and 3s tolerates a pause of 2.12s at the most";
+    assert_eq!(problem(knobs), format!("c.toml:3:17: {expected}"));
+    let variables = [("CONVOKE_DETECTOR_DETECT_WITHIN", "3s")];
+    let error = load_from("[detector]\ntolerate_pause = \"3s\"", &variables, &[]).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        format!("environment CONVOKE_DETECTOR_DETECT_WITHIN: {expected}")
+    );
+    let found = problem("[detector]\ntolerate_pause = \"16m\"");
+    assert!(found.ends_with("expected \"10ms\" to \"15m\""), "{found}");
+}
+
+#[test]
+fn show_says_which_values_follow_from_what() {
+    let shown = |text: &str| {
+        let places = Places::of(Environment::of(&[]), true);
+        let shown = show(&from_text(&format!("[detector]\n{text}")).unwrap(), &places);
+        shown.parse::<toml::Table>().expect("what is shown is TOML");
+        let words = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
+        shown.lines().map(words).collect::<Vec<_>>()
+    };
+    let cases: [(&str, &[&str]); 5] = [
+        (
+            "",
+            &[
+                "detector.detect_within = \"5s\" # default",
+                "detector.tolerate_pause = \"3s\" # default",
+                "detector.probe_interval = \"1s\" # default",
+            ],
+        ),
+        (
+            "profile = \"wan\"",
+            &[
+                "detector.profile = \"wan\" # c.toml:2:11",
+                "detector.detect_within = \"12s 300ms\" # from the values below",
+                "detector.suspicion_min = \"8s\" # from detector.profile",
+                "detector.fanout = 4 # default",
+            ],
+        ),
+        (
+            "detect_within = \"2500ms\"",
+            &[
+                "detector.detect_within = \"2s 500ms\" # c.toml:2:17",
+                "detector.tolerate_pause = \"1s 290ms\" # from the values below",
+                "detector.probe_interval = \"430ms\" # from detector.detect_within",
+                "detector.suspicion_min = \"1s 290ms\" # from detector.detect_within",
+                "detector.probe_timeout_min = \"200ms\" # default",
+            ],
+        ),
+        (
+            "detect_within = \"4s\"\ntolerate_pause = \"2s\"\nsuspicion_max = \"20s\"",
+            &[
+                "detector.probe_interval = \"1s\" # from detector.detect_within",
+                "detector.suspicion_min = \"2s\" # from detector.tolerate_pause",
+                "detector.suspicion_max = \"20s\" # c.toml:4:17",
+                "detector.cut_window = \"4s\" # from detector.tolerate_pause",
+            ],
+        ),
+        (
+            "tolerate_pause = \"2s\"",
+            &[
+                "detector.detect_within = \"4s\" # from the values below",
+                "detector.tolerate_pause = \"2s\" # c.toml:2:18",
+                "detector.probe_interval = \"1s\" # default",
+            ],
+        ),
+    ];
+    for (text, expected) in cases {
+        let shown = shown(text);
+        for line in expected {
+            assert!(
+                shown.iter().any(|shown| shown == line),
+                "{line}\n{shown:#?}"
+            );
+        }
+    }
 }
 
 #[test]
