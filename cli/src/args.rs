@@ -1,5 +1,7 @@
 //! The command line.
 
+mod simulate;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -8,6 +10,7 @@ use convoke::Peer;
 use convoke_core::NodeName;
 
 use crate::config::{Flag, Tag, cli_duration, cli_name, cli_peer};
+pub(crate) use simulate::{NetArg, ProtocolArg, ScenarioArg, SimulateArgs, share, word};
 
 /// Who is in the fleet, on every node of the fleet, without a leader.
 #[derive(Clone, Debug, Parser)]
@@ -56,6 +59,8 @@ pub(crate) enum Command {
     Config(ConfigCommand),
     /// Show a whole cluster on loopback: join, crash, partition, heal and leave, with a timeline
     Demo(DemoArgs),
+    /// Show how a large fleet takes a crash, a cut, loss and more: in virtual time, with plots
+    Simulate(Box<SimulateArgs>),
     /// Print shell completions
     Completions {
         /// For which shell
@@ -354,6 +359,14 @@ mod tests {
             "convoke demo --nodes 3",
             "convoke demo --nodes 129",
             "convoke start --set node.name",
+            "convoke simulate",
+            "convoke simulate crash",
+            "convoke simulate crash --nodes 1",
+            "convoke simulate crash --nodes 8 --seeds 0",
+            "convoke simulate crash --nodes 8 --loss 1",
+            "convoke simulate crash --nodes 8 --set cpu",
+            "convoke simulate fire --nodes 8",
+            "convoke simulate crash --nodes 8 --protocol raft",
         ] {
             assert!(parse(line).is_err(), "{line}");
         }

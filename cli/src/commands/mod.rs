@@ -7,6 +7,7 @@ mod documents;
 mod members;
 mod monitor;
 mod secret;
+mod simulate;
 mod start;
 mod status;
 
@@ -36,6 +37,10 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Demo(args) => {
             wanted.refuse("demo", "it runs nodes of its own")?;
             many_threads()?.block_on(demo::run(&args, out))
+        }
+        Command::Simulate(args) => {
+            wanted.refuse("simulate", "--nodes says how many nodes are simulated")?;
+            simulate::run(&args, &convoke_core::sim::run, out)
         }
         Command::Cluster(command) => one_thread()?.block_on(cluster::run(&command, &wanted, out)),
         Command::Members(args) => one_thread()?.block_on(members::run(&args, &wanted, out)),
