@@ -1,4 +1,6 @@
-//! What the benches share: clusters of plausible members.
+//! What the benches share: clusters of plausible members; and the [`proof`].
+
+pub mod proof;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
