@@ -254,6 +254,12 @@ impl Engine {
         buried.max(forgotten)
     }
 
+    /// What a test of the checkers breaks on purpose.
+    #[cfg(all(test, feature = "sim"))]
+    pub(crate) fn tamper(&mut self) -> (&mut Config, &mut Roster) {
+        (&mut self.config, &mut self.roster)
+    }
+
     /// Whether every queue keeps its limit, and the sums agree with what they are sums of.
     #[cfg(feature = "sim")]
     pub(crate) fn check_limits(&self) -> Result<(), String> {
@@ -290,7 +296,7 @@ impl Engine {
         self.awareness.hear(now);
         let deaf = partition::is_deaf(&self.config, silence);
         if deaf && self.awareness.is_gated(self.roster.present()) {
-            self.put_off_judgement(now, silence);
+            self.on_deaf(now, silence);
         }
         if self.watch.is_isolated() {
             self.assess_partition(now);

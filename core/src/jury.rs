@@ -41,6 +41,8 @@ pub(crate) enum Stage {
 pub(crate) enum Silence {
     /// This juror accuses it.
     Accuses,
+    /// This node's own verdict stands: the accused was asked once more, in vain.
+    Convicts,
     /// It is failed: others have come to that verdict before, and this node only doubted it.
     Confirms,
 }

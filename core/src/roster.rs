@@ -359,6 +359,12 @@ impl Roster {
         Ok(())
     }
 
+    /// Makes the sums wrong.
+    #[cfg(all(test, feature = "sim"))]
+    pub(crate) fn miscount(&mut self) {
+        self.fingerprint = self.fingerprint.with(1);
+    }
+
     // ---- changing ----
 
     /// Merges a fact.
@@ -801,6 +807,35 @@ pub(crate) mod tests {
         assert!(matches!(
             roster.apply(NOW, &alive(1, 6)),
             Transition::Joined { was: None }
+        ));
+    }
+
+    #[test]
+    fn a_stale_copy_does_not_bring_back_one_who_said_that_it_is_elsewhere() {
+        let mut roster = after(&[alive(1, 5), left(1, 5)]);
+        roster.forget(id()).unwrap();
+        roster.strike(id());
+        assert!(matches!(
+            roster.apply(NOW, &alive(1, 5)),
+            Transition::BelowFloor(_)
+        ));
+        let mut rng = fastrand::Rng::with_seed(1);
+        assert_eq!(roster.random_acquaintance(&mut rng), None, "nobody to call");
+        assert_eq!(roster.strangers(), 0);
+        assert!(matches!(
+            roster.apply(NOW, &alive(1, 6)),
+            Transition::Joined { was: None }
+        ));
+    }
+
+    #[test]
+    fn the_removal_of_an_earlier_stay_leaves_the_floor_of_a_later_one() {
+        let mut roster = after(&[alive(2, 5), failed(2, 5)]);
+        roster.forget(id()).unwrap();
+        roster.apply(NOW, &removed(1));
+        assert!(matches!(
+            roster.apply(NOW, &alive(2, 5)),
+            Transition::BelowFloor(_)
         ));
     }
 

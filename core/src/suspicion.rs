@@ -30,6 +30,8 @@ pub(crate) struct Suspicion {
     started: Instant,
     /// Whether this node has examined the accused itself.
     pub(crate) judged: bool,
+    /// When this node last found it silent.
+    pub(crate) silent: Option<Instant>,
     accusers: Vec<NodeId>,
     /// The accused's observers, those found silent since apart: more will hardly accuse it.
     observers: Vec<NodeId>,
@@ -41,6 +43,7 @@ impl Suspicion {
             life,
             started: now,
             judged: false,
+            silent: None,
             accusers: Vec::new(),
             observers,
         }

@@ -202,13 +202,17 @@ impl Engine {
         }
     }
 
-    /// It did not: the newcomer takes its place.
+    /// It did not: the newcomer takes its place, unless it was removed meanwhile.
     pub(super) fn on_doubt_over(&mut self, now: Instant, id: NodeId) {
-        if let Some(Doubt {
+        let Some(Doubt {
             joiner, request, ..
         }) = self.doubts.remove(&id)
-        {
-            self.grant(now, &joiner, &request);
+        else {
+            return;
+        };
+        match self.objection(&joiner, &request) {
+            Some(refusal) => self.refuse(now, &joiner, request.seq, request.intent, refusal),
+            None => self.grant(now, &joiner, &request),
         }
     }
 

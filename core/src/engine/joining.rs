@@ -162,6 +162,7 @@ impl Engine {
         attempts: u32,
         busy: Option<NodeName>,
     ) {
+        self.forget_request();
         let seq = self.request_join(now, target.clone(), Intent::Explicit);
         self.phase = Phase::Asking(Asking {
             seq,
@@ -218,7 +219,15 @@ impl Engine {
         }
     }
 
+    /// What was asked for before is not wanted any more: an answer that comes late changes nothing.
+    fn forget_request(&mut self) {
+        if let Phase::Asking(asking) = &self.phase {
+            self.questions.close(asking.seq);
+        }
+    }
+
     fn end_asking(&mut self, result: Result<(), JoinError>) {
+        self.forget_request();
         self.phase = Phase::Settled;
         self.timers.stop(Timer::Join);
         self.signal(Signal::JoinEnded(result));

@@ -16,6 +16,8 @@ use crate::timers::Timer;
 
 /// How often a silent node looks again whether it may judge.
 const JUDGE_AGAIN: Duration = Duration::from_millis(500);
+/// After so many times the shortest suspicion the accused is asked once more before a verdict.
+const LAST_WORD: u32 = 2;
 /// How many times the longest suspicion a node waits whom few confirm.
 const ALONE_PATIENCE: u32 = 2;
 
@@ -105,6 +107,9 @@ impl Engine {
             .suspicions
             .get_mut(&id)
             .expect("suspicion is held: inserted above");
+        if by == self.me {
+            suspicion.silent = Some(now);
+        }
         let new = suspicion.accuse(by);
         let deadline = suspicion.deadline(&self.config, self.roster.present(), flaps);
         self.timers.set_by(Timer::Suspicion(id), deadline.max(now));
@@ -145,14 +150,31 @@ impl Engine {
     /// live, and will be no judge of it, whoever accuses it besides.
     pub(super) fn on_late_answer(&mut self, now: Instant, id: NodeId) {
         if self.suspicions.contains_key(&id) {
-            self.end_suspicion(id);
-            self.roster.set_suspected(now, id, false);
-            self.rings.touch(id);
-            self.changed.insert(id);
-            let event = self.member_event(id).map(Event::MemberRefuted);
-            event.into_iter().for_each(|event| self.event(event));
-            self.challenge_next(now);
+            self.drop_suspicion(now, id);
         }
+    }
+
+    /// This node could not hear anybody for so long: what it alone holds against others is void,
+    /// and the others that are accused get that time again.
+    pub(super) fn on_deaf(&mut self, now: Instant, silence: Duration) {
+        let mine = self.suspicions.iter();
+        let mine = mine.filter(|(_, suspicion)| suspicion.accusers() == [self.me]);
+        let mine: Vec<_> = mine.map(|(&id, _)| id).collect();
+        for id in mine {
+            self.drop_suspicion(now, id);
+        }
+        self.put_off_judgement(now, silence);
+    }
+
+    /// What was held against a member did not hold.
+    fn drop_suspicion(&mut self, now: Instant, id: NodeId) {
+        self.end_suspicion(id);
+        self.roster.set_suspected(now, id, false);
+        self.rings.touch(id);
+        self.changed.insert(id);
+        let event = self.member_event(id).map(Event::MemberRefuted);
+        event.into_iter().for_each(|event| self.event(event));
+        self.challenge_next(now);
     }
 
     pub(super) fn on_suspicion_over(&mut self, now: Instant, id: NodeId) {
@@ -167,6 +189,14 @@ impl Engine {
         let may_judge = self.awareness.may_judge(since, present, &self.config, now);
         if !may_judge || (alone && now.since(since) < patience) {
             self.timers.set(Timer::Suspicion(id), now + JUDGE_AGAIN);
+            return;
+        }
+        // Nobody is found dead who was not asked of late: it may have come back since.
+        let recent = self.config.suspicion_min * LAST_WORD;
+        if suspicion.silent.is_none_or(|at| now.since(at) > recent) {
+            let life = suspicion.life;
+            self.timers.set(Timer::Suspicion(id), now + JUDGE_AGAIN);
+            self.judge(now, id, life, Silence::Convicts);
             return;
         }
         self.stats.verdicts += 1;
@@ -262,6 +292,12 @@ impl Engine {
         self.end_trial(id);
         match silence {
             Silence::Accuses => self.accuse(now, id, life),
+            Silence::Convicts => {
+                if let Some(suspicion) = self.suspicions.get_mut(&id) {
+                    suspicion.silent = Some(now);
+                    self.on_suspicion_over(now, id);
+                }
+            }
             Silence::Confirms => {
                 let failed = Failed {
                     id,

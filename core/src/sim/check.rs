@@ -199,3 +199,123 @@ impl<P: Protocol> World<P> {
         }
     }
 }
+
+/// Each invariant is broken on purpose, and the checkers notice.
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::engine::{Departure, Engine};
+    use crate::member::{Incarnation, Profile};
+    use crate::message::{Message, Rumor};
+    use crate::sim::protocol::Health;
+
+    fn s(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    fn cluster(seed: u64) -> World<Engine> {
+        let mut world = World::new(seed);
+        world.checks = true;
+        world.grow(5);
+        world
+    }
+
+    fn broken(world: &World<Engine>) -> BTreeSet<Invariant> {
+        let violations = world.checked.violations.iter();
+        violations.map(|violation| violation.invariant).collect()
+    }
+
+    fn profile(world: &World<Engine>, node: usize) -> Arc<Profile> {
+        world.nodes[node].engine().profile().clone()
+    }
+
+    fn force_leave(world: &mut World<Engine>, by: usize, node: usize) {
+        let name = world.nodes[node].name.clone();
+        let done = world.tell(by, |engine, now| engine.force_leave(now, &name));
+        done.expect("it is a member");
+        world.run_for(s(5));
+    }
+
+    #[test]
+    fn an_ordinary_life_breaks_nothing() {
+        let mut world = cluster(1);
+        world.crash(3);
+        world.run_for(s(20));
+        world.start(3);
+        world.run_for(s(5));
+        force_leave(&mut world, 0, 4);
+        world.join(4, 1).expect("it may come back");
+        world.leave(2, Departure::Leave);
+        world.run_for(s(5));
+        world.join(2, 0).expect("it may come back");
+        world.run_for(s(20));
+        assert!(world.is_converged(), "{}", world.describe());
+        assert_eq!(world.checked.violations, []);
+    }
+
+    #[test]
+    fn what_comes_back_from_a_stale_copy_is_noticed() {
+        let mut world = cluster(2);
+        let stale = profile(&world, 3);
+        force_leave(&mut world, 0, 3);
+        world.crash(1);
+        world.nodes[1].memory.tombstones.clear();
+        world.start(1);
+        world.forge(0, 1, vec![Message::Rumor(Rumor::Alive(stale))]);
+        world.run_for(s(1));
+        assert!(broken(&world).contains(&Invariant::NothingStaleReturns));
+    }
+
+    #[test]
+    fn a_life_that_its_owner_never_had_is_noticed() {
+        let mut world = cluster(3);
+        let mut invented = (*profile(&world, 3)).clone();
+        invented.life = invented.life.above(Incarnation(u64::MAX / 2));
+        world.forge(0, 1, vec![Message::Rumor(Rumor::Alive(invented.into()))]);
+        world.run_for(s(1));
+        assert!(broken(&world).contains(&Invariant::LivesAreTheirOwners));
+    }
+
+    #[test]
+    fn a_wrong_sum_is_noticed() {
+        let mut world = cluster(4);
+        world.tell(1, |engine, _| engine.tamper().1.miscount());
+        assert_eq!(broken(&world), [Invariant::SumsAndLimits].into());
+    }
+
+    #[test]
+    fn a_queue_over_its_limit_is_noticed() {
+        let mut world = cluster(5);
+        world.tell(1, |engine, _| engine.tamper().0.members_max = 4);
+        assert_eq!(broken(&world), [Invariant::SumsAndLimits].into());
+    }
+
+    #[test]
+    fn one_that_left_and_comes_back_unasked_is_noticed() {
+        let mut world = cluster(6);
+        let mut memory = world.nodes[3].memory.clone();
+        memory.contacts = world.nodes[3].engine().acquaintances();
+        world.leave(3, Departure::Leave);
+        world.crash(3);
+        world.nodes[3].memory = memory;
+        world.start(3);
+        let back = world.run_until(s(10), |w| w.all_hold(3, Health::Alive));
+        assert!(back.is_some(), "{}", world.describe());
+        assert_eq!(broken(&world), [Invariant::TheGoneStayAway].into());
+    }
+
+    #[test]
+    fn one_whose_join_failed_is_still_gone() {
+        let mut world = cluster(7);
+        world.leave(3, Departure::Leave);
+        world.crash(4);
+        assert!(world.join(3, 4).is_err());
+        assert!(world.checked.gone.contains(&3));
+        world.join(3, 0).expect("it may come back");
+        assert!(!world.checked.gone.contains(&3));
+        assert_eq!(world.checked.violations, []);
+    }
+}

@@ -107,7 +107,7 @@ impl Storm {
         }
     }
 
-    fn judge_node(&mut self, node: usize) {
+    pub(super) fn judge_node(&mut self, node: usize) {
         let (rumors, suspicions) = self.world.nodes[node].engine().load();
         if (rumors, suspicions) != (0, 0) {
             let what = format!("n{node} holds {rumors} rumors and {suspicions} suspicions");
