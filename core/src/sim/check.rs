@@ -70,7 +70,7 @@ pub struct Checks {
     gone: BTreeSet<usize>,
     /// Those of them that are asked back at this moment.
     asked: BTreeSet<usize>,
-    /// What was wrong; the first [`VIOLATIONS_MAX`].
+    /// What was wrong; the first twenty.
     pub violations: Vec<Violation>,
 }
 
