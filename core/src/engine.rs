@@ -581,18 +581,20 @@ impl Engine {
     /// it again, and no more.
     fn put_off_judgement(&mut self, now: Instant, time: Duration) {
         let (probes, jury) = (&self.prober.probes, &self.jury);
-        let suspicions = &self.suspicions;
         self.timers.put_off_judgement(|timer| {
             let began = match timer {
                 Timer::ProbeStage(seq) => probes.get(&seq).map(|probe| probe.started),
                 Timer::Trial(id) => jury.trial(id).map(|trial| trial.started),
-                Timer::Suspicion(id) => suspicions.get(&id).map(Suspicion::since),
                 _ => None,
             };
             began.map_or(Duration::ZERO, |began| now.since(began).min(time))
         });
-        for suspicion in self.suspicions.values_mut() {
+        let (present, soonest) = (self.roster.present(), now + self.config.probe_interval);
+        for (&id, suspicion) in &mut self.suspicions {
             suspicion.put_off(now.since(suspicion.since()).min(time));
+            let flaps = self.flaps.count(id, self.config.flap_half_life, now);
+            let deadline = suspicion.deadline(&self.config, present, flaps);
+            self.timers.set(Timer::Suspicion(id), deadline.max(soonest));
         }
     }
 

@@ -17,6 +17,8 @@ const CALM: Duration = Duration::from_secs(60);
 /// A suspicion that was held when everything was mended may come due before its refutation is
 /// there: so long after, no more.
 const LATE_AFTER: Duration = Duration::from_secs(3);
+/// The forgetting of members is news now and then, to those who removed them once.
+const REST_MAX: Duration = Duration::from_secs(20);
 /// Where those go whose address was taken meanwhile.
 const LAST_RESORT: u8 = 255;
 
@@ -102,9 +104,18 @@ impl Storm {
             let what = format!("late verdicts: {late:?}");
             self.world.violate(Invariant::TheyStayTogether, what);
         }
+        let rested = self.world.now;
+        while !self.is_at_rest() && self.world.now.since(rested) < REST_MAX {
+            self.pass(Duration::from_millis(100));
+        }
         for node in self.ran.clone() {
             self.judge_node(node);
         }
+    }
+
+    fn is_at_rest(&self) -> bool {
+        let mut ran = self.ran.iter();
+        ran.all(|&node| self.world.nodes[node].engine().load() == (0, 0))
     }
 
     pub(super) fn judge_node(&mut self, node: usize) {

@@ -90,7 +90,8 @@ impl Storm {
 
     pub(super) fn may_force_leave(&self, node: usize, by: usize) -> bool {
         let members = self.inside.contains(&by) && self.inside.contains(&node);
-        members && by != node && self.runs(by) && self.may_go(node)
+        let idle = !self.is_joining(node);
+        members && by != node && self.runs(by) && idle && self.may_go(node)
     }
 
     pub(super) fn force_leave(&mut self, node: usize, by: usize) {

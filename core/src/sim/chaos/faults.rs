@@ -151,7 +151,10 @@ impl Storm {
             }
             Step::Repeat(percent) => network.repeated = share(*percent),
             Step::HoldUp(percent) => network.held_up = share(*percent),
-            Step::Bandwidth(bandwidth) => network.bandwidth = *bandwidth,
+            Step::Bandwidth(bandwidth) => {
+                network.bandwidth = *bandwidth;
+                network.backlog_bytes_max = bandwidth.map_or(u64::MAX, |rate| rate * 2);
+            }
             Step::Travel(net) => network.travel(*net),
             _ => unreachable!("every other step is about nodes"),
         }
