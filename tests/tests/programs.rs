@@ -30,6 +30,29 @@ fn the_demo_of_eight_nodes_goes_as_it_must() {
 }
 
 #[test]
+fn the_chaos_campaign_says_what_it_came_to_and_replays_a_seed() {
+    let campaign = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_chaos"));
+        run_within(command.args(arguments), Duration::from_secs(60))
+    };
+    let summary = campaign(&["--seeds", "3", "--first-seed", "7"]);
+    summary.expect_code(0).expect_complaint(&[]);
+    assert!(
+        summary
+            .stdout
+            .contains("3 seeds (7 to 9), 0 with violations"),
+        "{summary:#?}"
+    );
+    let (one, two) = (campaign(&["--replay", "7"]), campaign(&["--replay", "7"]));
+    one.expect_code(0);
+    assert_eq!(one.stdout, two.stdout, "a seed is one run");
+    assert!(one.stdout.contains("seed 7:"), "{one:#?}");
+    for wrong in [&["--seeds", "many"][..], &["--jobs", "0"], &["seeds"]] {
+        campaign(wrong).expect_code(2);
+    }
+}
+
+#[test]
 fn the_embedding_example_runs_to_its_end() {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.args([

@@ -3,9 +3,10 @@
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
+use std::time::Duration;
 
 use convoke_core::Signal;
-use convoke_core::sim::chaos::{Schedule, Step, minimise, run};
+use convoke_core::sim::chaos::{Place, Schedule, Step, minimise, run};
 use convoke_core::sim::{Health, Machine};
 
 use crate::World;
@@ -54,6 +55,26 @@ fn force_leave(world: &mut World, by: usize, subject: usize) {
 
 fn admission(world: &World, node: usize) -> u32 {
     world.nodes[node].engine().membership().admission.0
+}
+
+/// A schedule of a cluster that remembers the lost for long.
+fn breaks_nothing(seed: u64, nodes: usize, steps: Vec<(Duration, Step)>) {
+    let forgets_after = s(300);
+    let outcome = run(&Schedule {
+        seed,
+        nodes,
+        forgets_after,
+        steps,
+    });
+    assert_eq!(outcome.violations, [], "{}", outcome.story);
+}
+
+fn is_mute(node: usize) -> Step {
+    Step::HostLoss {
+        node,
+        sent: 100,
+        received: 0,
+    }
 }
 
 /// Who was removed and let in again by one member, which then forgot, could tell nobody: a failed
@@ -150,13 +171,7 @@ fn a_join_that_failed_does_not_take_effect_later() {
         (ms(2570), Step::Join { node: 4, by: 12 }),
         (ms(8549), Step::Loss(10)),
     ];
-    let outcome = run(&Schedule {
-        seed: 13_397,
-        nodes: 11,
-        forgets_after: s(300),
-        steps,
-    });
-    assert_eq!(outcome.violations, [], "{}", outcome.story);
+    breaks_nothing(13_397, 11, steps);
 }
 
 /// A probe that was begun at the end of a silence was put off by all of it: when it ended at last,
@@ -179,4 +194,42 @@ fn a_probe_is_put_off_by_no_more_than_its_own_time() {
     world.run_for(s(120));
     assert_eq!(world.count("suspected", since), 0);
     assert!(world.all_hold(12, Health::Alive));
+}
+
+/// Long after a mute member was heard again, it found others dead whom it had doubted meanwhile,
+/// and never asked since.
+#[test]
+fn one_that_was_mute_does_not_act_on_doubts_of_that_time() {
+    let wait = (s(75), Step::Mend);
+    let steps = vec![(s(56), is_mute(9)), (ms(3300), Step::Kill(0)), wait];
+    breaks_nothing(454, 12, steps);
+}
+
+/// The accusation by a mute member arrived after all at one that does not observe the accused. It
+/// asked nobody, and found the accused dead when the time to refute was over.
+#[test]
+fn nobody_is_found_dead_on_the_word_of_one_other() {
+    let steps = vec![(ms(11_342), is_mute(3)), (ms(4612), Step::Shutdown(3))];
+    breaks_nothing(2248, 10, steps);
+}
+
+/// A suspicion that could not be judged in a long silence was put off by all of it, beyond its own
+/// time, and stood for a minute after the network was whole.
+#[test]
+fn a_suspicion_is_put_off_by_no_more_than_its_own_time() {
+    let restart = Step::Start {
+        node: 5,
+        place: Place::Same,
+        forgets: false,
+        clock: None,
+    };
+    let steps = vec![
+        (ms(6473), Step::Kill(11)),
+        (ms(1121), Step::Leave(2)),
+        (ms(881), is_mute(0)),
+        (ms(58_900), Step::Kill(5)),
+        (ms(23), restart),
+        (ms(68_852), Step::Mend),
+    ];
+    breaks_nothing(32_300, 15, steps);
 }

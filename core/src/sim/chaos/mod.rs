@@ -10,6 +10,7 @@ mod closing;
 mod commands;
 mod draw;
 mod faults;
+mod joins;
 mod minimise;
 mod schedule;
 mod storm;
