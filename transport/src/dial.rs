@@ -5,6 +5,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 use std::time::Duration;
 
 use convoke_core::{Class, Contact, Instant, NodeId, Target};
@@ -25,8 +26,9 @@ const DIALS_MAX: usize = 64;
 const WAITING_MAX: usize = 4096;
 /// Packets that wait for one connection. The oldest datagram is dropped for a newer one.
 const PACKETS_MAX: usize = 16;
-/// How long datagrams wait for a dial to begin. A probe that waited for longer has failed.
-const DATAGRAM_PATIENCE: Duration = Duration::from_secs(1);
+/// How long datagrams wait for a dial to begin, and then for its end. A probe that waited for longer
+/// has failed, and a packet to the dead less is sent: the third would leave after 0.9 s.
+const DATAGRAM_PATIENCE: Duration = Duration::from_millis(800);
 /// Time between two dials beside a connection that has gone stale.
 const REDIAL_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -47,10 +49,41 @@ pub(crate) struct Dials {
 /// Whom a dial is for: a node at an address, or whoever is there.
 type Key = (Option<NodeId>, SocketAddr);
 
+type Packets = VecDeque<(Class, Vec<u8>)>;
+
 struct Dial {
     target: Target,
-    packets: VecDeque<(Class, Vec<u8>)>,
+    packets: Packets,
     since: Instant,
+    waiting: Arc<Waiting>,
+}
+
+/// What waits for a dial, as its task sees it.
+#[derive(Default)]
+struct Waiting(AtomicU8);
+
+impl Waiting {
+    const DATAGRAMS: u8 = 0;
+    const STREAMS: u8 = 1;
+    const NOBODY: u8 = 2;
+
+    fn change(&self, from: u8, to: u8) -> bool {
+        self.0.compare_exchange(from, to, Relaxed, Relaxed).is_ok()
+    }
+
+    /// Something waits that is worth the whole time.
+    fn for_stream(&self) {
+        self.change(Self::DATAGRAMS, Self::STREAMS);
+    }
+
+    /// The datagrams' time is over: true where nothing else waits, and so nobody any more.
+    fn gives_up(&self) -> bool {
+        self.change(Self::DATAGRAMS, Self::NOBODY)
+    }
+
+    fn was_given_up(&self) -> bool {
+        self.0.load(Relaxed) == Self::NOBODY
+    }
 }
 
 impl Dials {
@@ -75,18 +108,7 @@ impl Dials {
                 self.rim.counters.sends_dropped.add();
                 return;
             }
-            self.open.insert(
-                key,
-                Dial {
-                    target,
-                    packets: VecDeque::new(),
-                    since: self.rim.now(),
-                },
-            );
-            match class {
-                Class::Reliable => self.urgent.push_back(key),
-                Class::Datagram => self.ordinary.push_back(key),
-            }
+            self.begin(key, target, VecDeque::new(), class);
         }
         let dial = self
             .open
@@ -96,6 +118,23 @@ impl Dials {
             self.rim.counters.sends_dropped.add();
         }
         self.run();
+    }
+
+    fn begin(&mut self, key: Key, target: Target, packets: Packets, class: Class) {
+        let dial = Dial {
+            target,
+            packets,
+            since: self.rim.now(),
+            waiting: Arc::default(),
+        };
+        match class {
+            Class::Reliable => {
+                dial.waiting.for_stream();
+                self.urgent.push_back(key);
+            }
+            Class::Datagram => self.ordinary.push_back(key),
+        }
+        self.open.insert(key, dial);
     }
 
     /// Whether a connection that has gone stale may be doubled by a fresh one now.
@@ -113,22 +152,33 @@ impl Dials {
         may
     }
 
-    /// A dial has ended: what waited for it is sent or dropped.
-    pub(crate) fn end(&mut self, target: &Target, result: Result<&Arc<Link>, ()>) {
+    /// A dial has ended: what waited for it is sent or dropped. False where it begins again, for
+    /// something worth the whole time came when it had been given up.
+    pub(crate) fn end(&mut self, target: &Target, result: Result<&Arc<Link>, ()>) -> bool {
         self.running -= 1;
         let dial = self
             .open
             .remove(&key(target))
             .expect("a dial that ends was open");
-        match result {
+        let over = match result {
             Ok(link) => {
                 for (class, bytes) in dial.packets {
                     link.send(&self.rim, class, bytes);
                 }
+                true
             }
-            Err(()) => self.rim.counters.dials_failed.add(),
-        }
+            Err(()) if dial.waiting.was_given_up() && dial.has_reliable() => {
+                let (key, target) = (key(target), dial.target);
+                self.begin(key, target, dial.packets, Class::Reliable);
+                false
+            }
+            Err(()) => {
+                self.rim.counters.dials_failed.add();
+                true
+            }
+        };
         self.run();
+        over
     }
 
     fn run(&mut self) {
@@ -143,6 +193,7 @@ impl Dials {
                 continue;
             }
             let target = self.open[&key].target.clone();
+            let waiting = self.open[&key].waiting.clone();
             let config = match target {
                 Target::Node(_) => self.named.clone(),
                 Target::Address(_) => self.stranger.clone(),
@@ -151,7 +202,7 @@ impl Dials {
             self.rim.counters.dials.add();
             let rim = self.rim.clone();
             self.rim.tasks.spawn(async move {
-                let result = dial(&rim, &target, config).await;
+                let result = dial(&rim, &target, config, &waiting).await;
                 rim.hand_in(Input::Dialed { target, result }).await;
             });
         }
@@ -162,8 +213,12 @@ impl Dial {
     /// Whether nobody waits for its packets any more: where many peers are silent, datagrams for
     /// them must not keep the dials to others waiting.
     fn is_late(&self, now: Instant) -> bool {
+        now - self.since > DATAGRAM_PATIENCE && !self.has_reliable()
+    }
+
+    fn has_reliable(&self) -> bool {
         let reliable = |(class, _): &(Class, _)| *class == Class::Reliable;
-        now - self.since > DATAGRAM_PATIENCE && !self.packets.iter().any(reliable)
+        self.packets.iter().any(reliable)
     }
 
     /// Whether a packet was dropped for it.
@@ -180,6 +235,9 @@ impl Dial {
                 (None, Class::Datagram) => return true,
             }
         }
+        if class == Class::Reliable {
+            self.waiting.for_stream();
+        }
         self.packets.push_back((class, bytes));
         full
     }
@@ -192,7 +250,12 @@ fn key(target: &Target) -> Key {
     }
 }
 
-async fn dial(rim: &Arc<Rim>, target: &Target, config: ClientConfig) -> Result<Arc<Link>, String> {
+async fn dial(
+    rim: &Arc<Rim>,
+    target: &Target,
+    config: ClientConfig,
+    waiting: &Waiting,
+) -> Result<Arc<Link>, String> {
     let (id, address) = key(target);
     let endpoints = rim.endpoints().ok_or("this node has ended")?;
     let server = id.map_or_else(|| "any.convoke.internal".to_owned(), server_name);
@@ -205,8 +268,13 @@ async fn dial(rim: &Arc<Rim>, target: &Target, config: ClientConfig) -> Result<A
     );
     let connecting = endpoints.gossip.connect_with(config, to, &server);
     drop(endpoints);
-    let connecting = connecting.map_err(|error| format!("{address} can't be dialed: {error}"))?;
-    let connection = match timeout(DIAL_TIMEOUT, connecting).await {
+    let mut connecting =
+        connecting.map_err(|error| format!("{address} can't be dialed: {error}"))?;
+    let mut answer = timeout(DATAGRAM_PATIENCE, &mut connecting).await;
+    if answer.is_err() && !waiting.gives_up() {
+        answer = timeout(DIAL_TIMEOUT - DATAGRAM_PATIENCE, connecting).await;
+    }
+    let connection = match answer {
         Ok(Ok(connection)) => connection,
         Ok(Err(error)) => {
             if refusal::is_refusal(&error) {
@@ -216,7 +284,7 @@ async fn dial(rim: &Arc<Rim>, target: &Target, config: ClientConfig) -> Result<A
         }
         Err(_) => {
             return Err(format!(
-                "{address} does not answer within {DIAL_TIMEOUT:?}: is the node running, and is its UDP port open?"
+                "{address} does not answer: is the node running, and is its UDP port open?"
             ));
         }
     };

@@ -191,9 +191,10 @@ impl Driver {
                 target,
                 result: Err(cause),
             } => {
-                self.dials.end(&target, Err(()));
-                self.tell_of_seed(&target, Err(&cause));
-                self.engine.handle_unreachable(now, &target, &cause);
+                if self.dials.end(&target, Err(())) {
+                    self.tell_of_seed(&target, Err(&cause));
+                    self.engine.handle_unreachable(now, &target, &cause);
+                }
             }
             Input::Unreachable { target, cause } => {
                 self.engine.handle_unreachable(now, &target, &cause);
