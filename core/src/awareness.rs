@@ -50,6 +50,14 @@ impl Awareness {
         self.score = self.score.saturating_add(by).min(self.score_max);
     }
 
+    /// So many helpers said nothing since a moment. Where somebody else answered meanwhile, that is
+    /// no sign of illness: they may be dead.
+    pub(crate) fn worsen_unless_answered(&mut self, since: Instant, silent: usize) {
+        if self.answered < since {
+            self.worsen(u32::try_from(silent).unwrap_or(u32::MAX));
+        }
+    }
+
     /// A timeout, stretched by ill health.
     pub(crate) fn stretch(&self, timeout: Duration) -> Duration {
         timeout * (1 + self.score)

@@ -28,7 +28,7 @@ pub struct Config {
     /// Whom to probe. Default: the members that this node observes on the rings.
     pub probe_targets: ProbeTargets,
     /// Every so many probes one goes to a random member, so that no divergence of views stays
-    /// unseen. A cold connection costs thirty probes on a warm one. Default 120.
+    /// unseen. A cold connection costs thirty probes on a warm one. Default 160.
     pub random_probe_every: u32,
     /// The worst local health. Higher is more forgiving towards others while this node is ill, but
     /// slows a minority side so much that its suspicions outlive a heal. Default 3.
@@ -135,7 +135,7 @@ impl Config {
             probe_timeout_max: ms(500),
             indirect_probes: 3,
             probe_targets: ProbeTargets::Observed,
-            random_probe_every: 120,
+            random_probe_every: 160,
             awareness_max: 3,
             suspicion_min: ms(3000),
             suspicion_max: ms(12_000),

@@ -44,6 +44,7 @@ struct Queued {
     fresh: bool,
     /// Whether the fingerprint tells that a peer knows it.
     covered: bool,
+    /// How often it was repeated, here or by others to this node.
     sent: u8,
     ticks: u8,
 }
@@ -150,6 +151,15 @@ impl Dissemination {
             dropped += 1;
         }
         dropped
+    }
+
+    /// A rumor came again: one repetition less is needed.
+    pub(crate) fn on_heard_again(&mut self, rumor: &Rumor) {
+        if let Some(queued) = self.queue.get_mut(&rumor.id())
+            && queued.rumor.standing() == rumor.standing()
+        {
+            queued.sent = queued.sent.saturating_add(1);
+        }
     }
 
     pub(crate) fn is_empty(&self) -> bool {

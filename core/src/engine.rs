@@ -168,8 +168,10 @@ impl Engine {
             tags: start.tags,
         });
         let me = profile.id();
+        let mut rng = fastrand::Rng::with_seed(seed);
         let mut engine = Self {
-            rng: fastrand::Rng::with_seed(seed),
+            prober: Prober::new(&mut rng),
+            rng,
             me,
             profile,
             cluster_name: start.cluster_name,
@@ -186,7 +188,6 @@ impl Engine {
             rings: Rings::new(me),
             timers: Timers::default(),
             awareness: Awareness::new(&config, now),
-            prober: Prober::default(),
             questions: Questions::default(),
             suspicions: BTreeMap::new(),
             flaps: Flaps::default(),
@@ -497,6 +498,7 @@ impl Engine {
             Timer::Burst => self.on_burst(now),
             Timer::RelayNack(seq) => self.on_relay_silent(seq),
             Timer::Suspicion(id) => self.on_suspicion_over(now, id),
+            Timer::Widen(id) => self.on_few_confirmed(now, id),
             Timer::Trial(id) => self.on_trial_stage(now, id),
             Timer::Doubt(id) => self.on_doubt_over(now, id),
             Timer::Flush => self.on_flush(now),

@@ -29,6 +29,8 @@ const ROUND_TRIPS_MAX: usize = 1024;
 const OUTCOMES_MAX: usize = 8;
 /// So many of them must be silent before a node doubts itself.
 const DOUBTFUL_MIN: usize = 3;
+/// So many must refute before a node does not trust its accusations.
+const MISTAKES_MIN: usize = 3;
 /// The weight of one probe in the estimate of loss, as a divisor.
 const LOSS_WEIGHT: f64 = 32.0;
 /// The estimate of loss above which news go to one more successor.
@@ -163,6 +165,8 @@ pub(crate) struct Prober {
     round_trips: BTreeMap<NodeId, RoundTrip>,
     loss: f64,
     silent: Vec<(NodeId, Instant)>,
+    mistakes: Vec<(NodeId, Instant)>,
+    mistaken: Option<Instant>,
     /// Whether each of the last members that were probed answered, the latest last.
     outcomes: VecDeque<(NodeId, bool)>,
     /// Probes beyond the round robin, while most members stay silent.
@@ -189,6 +193,14 @@ impl Burst {
 }
 
 impl Prober {
+    /// At any place in its round: the random probes of nodes that start together are spread.
+    pub(crate) fn new(rng: &mut fastrand::Rng) -> Self {
+        Self {
+            begun: rng.u32(..),
+            ..Self::default()
+        }
+    }
+
     /// Whether the next probe goes to a random member.
     pub(crate) fn is_random_turn(&mut self, every: u32) -> bool {
         self.begun = self.begun.wrapping_add(1);
@@ -275,6 +287,29 @@ impl Prober {
         self.silent.len() >= 2
     }
 
+    /// A member refuted what this node accused it of.
+    pub(crate) fn note_mistake(&mut self, id: NodeId, window: Duration, now: Instant) {
+        self.mistakes
+            .retain(|&(other, at)| other != id && now.since(at) < window);
+        self.mistakes.push((id, now));
+        self.mistaken = Some(now);
+        if self.is_mistaken(window, now) {
+            self.burst = None;
+        }
+    }
+
+    /// Whether several have refuted within `window`: then the silence is this node's own.
+    pub(crate) fn is_mistaken(&self, window: Duration, now: Instant) -> bool {
+        let recent = self.mistakes.iter();
+        let recent = recent.filter(|&&(_, at)| now.since(at) < window);
+        recent.count() >= MISTAKES_MIN
+    }
+
+    /// Whether even one has.
+    pub(crate) fn was_mistaken(&self, window: Duration, now: Instant) -> bool {
+        self.mistaken.is_some_and(|at| now.since(at) < window)
+    }
+
     /// A member is gone, or is another process: what was learned of it is void.
     pub(crate) fn forget(&mut self, id: NodeId) {
         self.round_trips.remove(&id);
@@ -343,6 +378,21 @@ mod tests {
         assert!(!prober.note_silent(NodeId(1), window, at(1)));
         assert!(prober.note_silent(NodeId(2), window, at(2)));
         assert!(!prober.note_silent(NodeId(3), window, at(9)));
+    }
+
+    #[test]
+    fn three_who_refute_at_once_make_a_node_doubt_itself_for_a_while() {
+        let mut prober = Prober::default();
+        let at = |s| Instant::ORIGIN + Duration::from_secs(s);
+        let window = Duration::from_secs(6);
+        for (id, now) in [(1, 0), (1, 1), (2, 2)] {
+            prober.note_mistake(NodeId(id), window, at(now));
+            assert!(!prober.is_mistaken(window, at(now)), "{now}");
+        }
+        prober.burst = Some(Burst::default());
+        prober.note_mistake(NodeId(3), window, at(3));
+        assert!(prober.is_mistaken(window, at(3)) && prober.burst.is_none());
+        assert!(!prober.is_mistaken(window, at(7)));
     }
 
     #[test]

@@ -1,12 +1,17 @@
 //! Rings: who is whose neighbour, known to all without a word.
 //!
-//! Eight salted hashes put the present members on eight rings. Whoever holds the same members
+//! Five salted hashes put the present members on five rings. Whoever holds the same members
 //! knows the same rings, so a node's successors (to whom it passes news) and its observers (who
 //! watch it) need no messages and no election. Fixed successors give every node the same
 //! in-degree, so that nobody is missed; random peers would leave a tail.
 //!
+//! A member is observed by the next member on each of four rings, and by the next four on the
+//! fifth. Those four observe each other too, so that they hold connections to each other when
+//! they have to agree on a verdict; the first four make the graph one in which news double
+//! and double again.
+//!
 //! A node keeps its own neighbours only, not the orderings: a change far from it on every ring
-//! costs eight hashes, one nearby a pass over the members.
+//! costs five hashes, one nearby a pass over the members.
 //!
 //! Source: Rapid §4.1 (K-ring monitoring), with the rings reused for dissemination.
 
@@ -15,17 +20,23 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 use crate::member::Member;
 use crate::name::NodeId;
 
-/// How many rings there are, and so how many observers a member has at the most.
-pub(crate) const RINGS: usize = 8;
+/// How many rings there are.
+const RINGS: usize = 5;
+/// How many members ahead on each ring are neighbours.
+const DEPTHS: [usize; RINGS] = [1, 1, 1, 1, 4];
+/// How many observers a member has at the most.
+pub(crate) const OBSERVERS_MAX: usize = 8;
+/// How many of them observe each other: the first that [`observers`] names.
+pub(crate) const BENCH: usize = DEPTHS[RINGS - 1];
 
 /// A node's own place on the rings.
 #[derive(Debug)]
 pub(crate) struct Rings {
     me: NodeId,
     places: [u64; RINGS],
-    /// Distance to the successor on each ring; `u64::MAX` where there is none.
+    /// Distance to the last successor on each ring; `u64::MAX` where there are too few.
     ahead: [u64; RINGS],
-    /// Distance back to the nearest healthy predecessor on each ring.
+    /// Distance back to the last healthy predecessor on each ring.
     behind: [u64; RINGS],
     successors: Vec<NodeId>,
     subjects: Vec<NodeId>,
@@ -51,7 +62,7 @@ impl Rings {
         &self.successors
     }
 
-    /// Whom this node observes: those whose first healthy successor on some ring it is.
+    /// Whom this node observes: those among whose first healthy successors on some ring it is.
     pub(crate) fn subjects(&self) -> &[NodeId] {
         debug_assert!(!self.stale, "refreshed before use");
         &self.subjects
@@ -77,63 +88,78 @@ impl Rings {
     /// Finds the neighbours anew among `members`.
     pub(crate) fn refresh<'a>(&mut self, members: impl Iterator<Item = (NodeId, &'a Member)>) {
         let others = members.filter(|&(id, member)| id != self.me && member.is_present());
-        let mut next = [(u64::MAX, None); RINGS];
-        let mut back = [(u64::MAX, None); RINGS];
+        let (mut next, mut back) = (Nearest::default(), Nearest::default());
         let mut suspects = Vec::new();
         for (id, member) in others {
-            for (ring, place) in places(id).into_iter().enumerate() {
-                nearer(&mut next[ring], place.wrapping_sub(self.places[ring]), id);
-                if member.is_healthy() {
-                    nearer(&mut back[ring], self.places[ring].wrapping_sub(place), id);
-                }
-            }
-            if !member.is_healthy() {
+            let places = places(id);
+            next.offer(id, |ring| places[ring].wrapping_sub(self.places[ring]));
+            if member.is_healthy() {
+                back.offer(id, |ring| self.places[ring].wrapping_sub(places[ring]));
+            } else {
                 suspects.push(id);
             }
         }
-        self.ahead = next.map(|(distance, _)| distance);
-        self.behind = back.map(|(distance, _)| distance);
-        self.successors = distinct(next.into_iter().filter_map(|(_, id)| id));
+        self.ahead = next.reach();
+        self.behind = back.reach();
+        self.successors = distinct(next.rings.iter().flatten().map(|&(_, id)| id));
         let between = |id: &NodeId| {
             let behind = |(ring, place): (usize, u64)| {
                 self.places[ring].wrapping_sub(place) < self.behind[ring]
             };
             places(*id).into_iter().enumerate().any(behind)
         };
-        let subjects = back
-            .into_iter()
-            .filter_map(|(_, id)| id)
-            .chain(suspects.into_iter().filter(between));
-        self.subjects = distinct(subjects);
+        let healthy = back.rings.iter().flatten().map(|&(_, id)| id);
+        self.subjects = distinct(healthy.chain(suspects.into_iter().filter(between)));
         self.stale = false;
     }
 }
 
 /// The observers of `subject` among `members`: the first after it on each ring. Those who are
-/// asked to watch are the healthy ones.
+/// asked to watch are the healthy ones. The ones that know each other come first.
 pub(crate) fn observers(subject: NodeId, members: impl Iterator<Item = NodeId>) -> Vec<NodeId> {
     let from = places(subject);
-    let mut next = [(u64::MAX, None); RINGS];
+    let mut next = Nearest::default();
     for id in members.filter(|&id| id != subject) {
-        for (ring, place) in places(id).into_iter().enumerate() {
-            nearer(&mut next[ring], place.wrapping_sub(from[ring]), id);
+        let places = places(id);
+        next.offer(id, |ring| places[ring].wrapping_sub(from[ring]));
+    }
+    distinct(next.rings.iter().rev().flatten().map(|&(_, id)| id))
+}
+
+/// Those at the least distances on each ring, the nearest first.
+#[derive(Default)]
+struct Nearest {
+    rings: [Vec<(u64, NodeId)>; RINGS],
+}
+
+impl Nearest {
+    fn offer(&mut self, id: NodeId, distance: impl Fn(usize) -> u64) {
+        for (ring, (held, depth)) in self.rings.iter_mut().zip(DEPTHS).enumerate() {
+            let distance = distance(ring);
+            if held.len() == depth && held.last().is_some_and(|last| last.0 <= distance) {
+                continue;
+            }
+            held.truncate(depth - 1);
+            let at = held.partition_point(|nearer| nearer.0 <= distance);
+            held.insert(at, (distance, id));
         }
     }
-    distinct(next.into_iter().filter_map(|(_, id)| id))
+
+    /// The distance of the last one on each ring; `u64::MAX` where there is room.
+    fn reach(&self) -> [u64; RINGS] {
+        std::array::from_fn(|ring| match self.rings[ring].get(DEPTHS[ring] - 1) {
+            Some(&(distance, _)) => distance,
+            None => u64::MAX,
+        })
+    }
 }
 
 fn places(id: NodeId) -> [u64; RINGS] {
     std::array::from_fn(|ring| xxh3_64_with_seed(&id.0.to_le_bytes(), ring as u64 + 1))
 }
 
-fn nearer(best: &mut (u64, Option<NodeId>), distance: u64, id: NodeId) {
-    if distance < best.0 {
-        *best = (distance, Some(id));
-    }
-}
-
 fn distinct(ids: impl Iterator<Item = NodeId>) -> Vec<NodeId> {
-    let mut seen = Vec::with_capacity(RINGS);
+    let mut seen = Vec::with_capacity(OBSERVERS_MAX);
     for id in ids {
         if !seen.contains(&id) {
             seen.push(id);
@@ -230,6 +256,18 @@ mod tests {
                 mine.refresh(all.iter().map(|(&id, m)| (id, m)));
             }
             assert_eq!(mine.successors(), rings(me, &all).successors());
+        }
+    }
+
+    #[test]
+    fn the_first_four_observers_of_a_member_observe_each_other() {
+        let members = members(60);
+        for &id in members.keys() {
+            let first = &observers_of(id, &members)[..4];
+            for (place, one) in first.iter().enumerate() {
+                let watch = observers_of(*one, &members);
+                assert!(first[place + 1..].iter().all(|other| watch.contains(other)));
+            }
         }
     }
 

@@ -15,7 +15,7 @@ use crate::time::Instant;
 /// The most accusers that are told apart; more change nothing.
 pub(crate) const ACCUSERS_MAX: usize = 16;
 /// The most confirmations, the first accuser apart, that shorten a suspicion.
-const CONFIRMATIONS_MAX: usize = 5;
+const CONFIRMATIONS_MAX: usize = 3;
 /// How far flaps may stretch a suspicion, as a power of two.
 const FLAP_STRETCH_MAX: u32 = 3;
 /// The most members of which flaps are remembered.
@@ -33,6 +33,8 @@ pub(crate) struct Suspicion {
     /// When this node last found it silent.
     pub(crate) silent: Option<Instant>,
     accusers: Vec<NodeId>,
+    /// Whom this node has told that it accuses.
+    told: Vec<NodeId>,
     /// The accused's observers, those found silent since apart: more will hardly accuse it.
     observers: Vec<NodeId>,
 }
@@ -45,6 +47,7 @@ impl Suspicion {
             judged: false,
             silent: None,
             accusers: Vec::new(),
+            told: Vec::new(),
             observers,
         }
     }
@@ -54,6 +57,15 @@ impl Suspicion {
         let new = !self.accusers.contains(&by) && self.accusers.len() < ACCUSERS_MAX;
         if new {
             self.accusers.push(by);
+        }
+        new
+    }
+
+    /// Somebody is to be told that this node accuses; false where it was already.
+    pub(crate) fn tell(&mut self, to: NodeId) -> bool {
+        let new = !self.told.contains(&to);
+        if new {
+            self.told.push(to);
         }
         new
     }
@@ -91,7 +103,7 @@ impl Suspicion {
 }
 
 /// How long a member has to refute: from the maximum with one accuser down to the minimum, which
-/// recent flaps double up to three times. The minimum is reached with six accusers, or with all
+/// recent flaps double up to three times. The minimum is reached with four accusers, or with all
 /// who can be expected to accuse where those are fewer.
 pub(crate) fn timeout(
     config: &Config,
@@ -163,7 +175,7 @@ mod tests {
     fn more_accusers_leave_less_time() {
         assert_eq!(secs(1, 100, 0), 12.0);
         assert!(secs(2, 100, 0) < 12.0 && secs(2, 100, 0) > secs(3, 100, 0));
-        assert_eq!(secs(6, 100, 0), 3.0);
+        assert_eq!(secs(4, 100, 0), 3.0);
         assert_eq!(secs(16, 100, 0), 3.0);
     }
 
@@ -178,9 +190,9 @@ mod tests {
 
     #[test]
     fn all_observers_together_reach_the_minimum_however_few_they_are() {
-        let secs = |accusers| timeout(&Config::lan(), accusers, 5, 8, 0).as_secs_f64();
-        assert_eq!([1, 5].map(secs), [12.0, 3.0]);
-        assert!(secs(4) > 3.0);
+        let secs = |accusers| timeout(&Config::lan(), accusers, 3, 8, 0).as_secs_f64();
+        assert_eq!([1, 3].map(secs), [12.0, 3.0]);
+        assert!(secs(2) > 3.0);
     }
 
     #[test]

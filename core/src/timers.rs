@@ -20,6 +20,8 @@ pub(crate) enum Timer {
     RelayNack(SeqNo),
     /// The time to refute is over.
     Suspicion(NodeId),
+    /// Too few have confirmed this node's accusation: the other observers are asked too.
+    Widen(NodeId),
     /// The trial of this member goes to its next stage.
     Trial(NodeId),
     /// The member whose name a joiner wants has not answered in time.

@@ -12,13 +12,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::name::NodeId;
-use crate::ring::RINGS;
+use crate::ring::OBSERVERS_MAX;
 use crate::time::Instant;
 
 /// The unit in which an answer says when to come again.
 pub(crate) const TURN_UNIT: Duration = Duration::from_millis(100);
 /// The longest a turn may be away, in probe intervals: twice the number of observers.
-const TURNS_AHEAD_MAX: u32 = 2 * RINGS as u32;
+const TURNS_AHEAD_MAX: u32 = 2 * OBSERVERS_MAX as u32;
 
 /// The turns that were handed out, and those that were given to this node.
 #[derive(Debug, Default)]

@@ -77,6 +77,7 @@ pub(super) struct Case {
     pub(super) scenario: Scenario,
     pub(super) size: Size,
     pub(super) loss: f64,
+    pub(super) net: Net,
     pub(super) config: Config,
     /// The cells of a grid; else one.
     pub(super) params: Vec<Params>,
@@ -90,6 +91,7 @@ impl Case {
             scenario,
             size,
             loss: 0.0,
+            net: Net::Lan,
             config: Config::lan(),
             params: vec![Params::default()],
         }
@@ -103,13 +105,23 @@ impl Case {
         }
     }
 
+    /// Across regions, with the profile for them.
+    pub(super) fn across_regions(self) -> Self {
+        Self {
+            what: format!("{} across regions", self.what),
+            net: Net::Wan,
+            config: Config::wan(),
+            ..self
+        }
+    }
+
     fn setup(&self, protocol: Contender, params: &Params) -> Setup {
         Setup {
             scenario: self.scenario,
             protocol,
             nodes: self.size.nodes,
             loss: self.loss,
-            net: Net::Lan,
+            net: self.net,
             config: self.config.clone(),
             params: params.clone(),
         }

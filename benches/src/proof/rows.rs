@@ -1,4 +1,4 @@
-//! The eight criteria, each with its lines.
+//! The criteria, each with its lines.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -8,11 +8,11 @@ use convoke_core::config::Tuning;
 use convoke_core::sim::report::{Anomaly, Cut, Params, Scenario};
 
 use super::plan::{Case, Cells, Plan};
-use super::reading;
+use super::reading::{self, Reading};
 use super::scale::{Grid, Scale, Size};
 
 /// The numbers of the criteria.
-pub const ROWS: RangeInclusive<i64> = 1..=8;
+pub const ROWS: RangeInclusive<i64> = 1..=9;
 
 /// Fast detection, as an operator asks for it.
 const FAST: Duration = Duration::from_millis(2500);
@@ -22,7 +22,7 @@ const LITTLE_LOSS: f64 = 0.05;
 type Fill = fn(&mut Plan, &Scale);
 
 /// Titles of the criteria, and what fills them.
-const CRITERIA: [(u8, &str, Fill); 8] = [
+const CRITERIA: [(u8, &str, Fill); 9] = [
     (1, "One member says goodbye", leave),
     (2, "One member dies without a word", crash),
     (3, "Many die at the same moment", mass_crash),
@@ -31,6 +31,11 @@ const CRITERIA: [(u8, &str, Fill); 8] = [
     (6, "The network falls apart, and is whole again", partition),
     (7, "Everybody at once", storm),
     (8, "At rest", steady),
+    (
+        9,
+        "Across four regions, round trips of up to 290 ms",
+        regions,
+    ),
 ];
 
 /// What a criterion is about.
@@ -306,6 +311,41 @@ fn steady(plan: &mut Plan, scale: &Scale) {
         let what = "messages of a node a second";
         plan.line(8, what, size, cells, reading::messages_per_s, "≤ 2.1");
     }
+}
+
+fn regions(plan: &mut Plan, scale: &Scale) {
+    let size = scale.regions;
+    let lines: [(&str, Scenario, Reading, &str); 3] = [
+        (
+            "a leave: known by all",
+            Scenario::Leave,
+            reading::known,
+            "shown",
+        ),
+        (
+            "a crash: failed everywhere",
+            Scenario::Crash,
+            reading::failed,
+            "≤ 12.3 s / < 17 s",
+        ),
+        (
+            "at rest: bytes of a node, with all headers",
+            Scenario::Steady,
+            reading::bytes_per_s,
+            "≤ 260 B/s",
+        ),
+    ];
+    for (what, scenario, reading, target) in lines {
+        let case = Case::new(what, scenario, size).across_regions();
+        let cells = plan.side_by_side(&case);
+        plan.line(9, what, size, cells, reading, target);
+    }
+    let case = losing(scale, 2).across_regions();
+    let cells = plan.side_by_side(&case);
+    let minutes = scale.loss.as_secs() / 60;
+    let what = format!("2 % loss for {minutes} minutes: false failures");
+    let reading = reading::false_failures;
+    plan.line(9, what, scale.losing, cells, reading, "0");
 }
 
 #[cfg(test)]

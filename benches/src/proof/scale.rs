@@ -43,6 +43,8 @@ pub(super) struct Scale {
     pub(super) long_cut: Duration,
     /// Everybody joins, everybody restarts.
     pub(super) storm: Size,
+    /// Nodes in several regions.
+    pub(super) regions: Size,
 }
 
 const fn size(nodes: usize, seeds: u64) -> Size {
@@ -68,6 +70,7 @@ const FULL: Scale = Scale {
     cut_long: size(256, 1),
     long_cut: Duration::from_secs(1800),
     storm: size(1000, 2),
+    regions: size(128, 20),
 };
 
 /// A look.
@@ -89,6 +92,7 @@ const QUICK: Scale = Scale {
     cut_long: size(48, 1),
     long_cut: Duration::from_secs(300),
     storm: size(200, 2),
+    regions: size(32, 10),
 };
 
 impl Scale {
@@ -112,6 +116,7 @@ impl Scale {
             &mut self.cut_large,
             &mut self.cut_long,
             &mut self.storm,
+            &mut self.regions,
         ];
         self.fleets.iter_mut().chain(others)
     }

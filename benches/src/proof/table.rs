@@ -36,7 +36,8 @@ fn head(plan: &Plan) -> String {
          command makes the same table on every machine. Times are median / maximum, false failures \
          are verdicts / members, where no other is said. *never*: not within two minutes (a leave: \
          one minute). memberlist is SWIM with Lifeguard at its LAN defaults, SWIM the same without \
-         Lifeguard; all three run in the same simulator, on its network `lan` (median 0.25 ms).\n\n",
+         Lifeguard; all three run in the same simulator, on its network `lan` (median 0.25 ms). Across \
+         regions Convoke has its profile `wan`, and the others memberlist's WAN defaults.\n\n",
         arguments.join(" ")
     )
 }

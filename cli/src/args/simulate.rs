@@ -34,7 +34,8 @@ pub(crate) struct SimulateArgs {
     /// The share of packets that every link loses, such as 0.05 or 5% [default: 0; in the scenario loss: 0.1]
     #[arg(long, value_name = "P", value_parser = loss)]
     pub(crate) loss: Option<f64>,
-    /// How long packets take. With wan, the detector's wan profile is used
+    /// How long packets take. With wan, the detector's wan profile is used, and the baselines take
+    /// memberlist's WAN defaults
     #[arg(long, value_name = "NET", default_value = "lan")]
     pub(crate) net: NetArg,
     /// A parameter of the scenario, or a key of the detector (repeatable), see below

@@ -35,6 +35,10 @@ pub(super) struct Doubt {
     request: JoinRequest,
 }
 
+/// News go straight to so many that were let in just now. In a storm more would cost the seed
+/// megabytes, and those who join tell each other.
+const JOINERS_BRIDGED: usize = 8;
+
 impl Engine {
     pub(super) fn on_join_request(&mut self, now: Instant, from: &Contact, request: JoinRequest) {
         if request.profile.name != from.name {
@@ -246,7 +250,9 @@ impl Engine {
             Class::Reliable,
             vec![Message::JoinGranted(Box::new(granted))],
         );
-        self.bridge(now, id);
+        if self.bridges.len() < JOINERS_BRIDGED {
+            self.bridge(now, id);
+        }
     }
 
     /// This node and some others, for a joiner to learn the rest from.

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use super::Engine;
+use super::judging::CALLED;
 use crate::config::ProbeTargets;
 use crate::member::{Fingerprint, Member};
 use crate::message::{Ack, Contact, Message, Nack, Ping, PingRequest, Rumor, SeqNo};
 use crate::name::NodeId;
 use crate::output::Class;
 use crate::probe::{Burst, Probe, Purpose, Stage};
-use crate::ring;
 use crate::time::Instant;
 use crate::timers::Timer;
 
@@ -23,6 +23,9 @@ const BURST_SIZE: usize = 5;
 const BURST_INTERVAL: Duration = Duration::from_millis(100);
 /// How many others a node calls that hears nobody, for each probe that nobody answers.
 const COMPANY_SIZE: usize = 3;
+/// After so many times the silence that is usual it does so at each of its turns: half
+/// of its neighbours may be gone, and the turns of the others far away.
+const COMPANY_SILENCES: u32 = 2;
 
 impl Engine {
     // ---- probing ----
@@ -32,6 +35,10 @@ impl Engine {
         if !self.is_departing() {
             for target in self.probe_targets(now) {
                 self.probe_unless_probing(now, target);
+            }
+            let usual = self.config.silence_min.max(self.config.probe_interval);
+            if self.awareness.silence(now) >= usual * COMPANY_SILENCES {
+                self.seek_company(now);
             }
             next = self.prober.turns.next().map_or(next, |turn| turn.min(next));
         }
@@ -130,6 +137,7 @@ impl Engine {
             self.send(helper, Class::Datagram, vec![Message::PingRequest(request)]);
         }
         self.send_ping(target, Class::Reliable, seq);
+        self.ask_control(now, target);
         let probe = self
             .prober
             .probes
@@ -144,20 +152,14 @@ impl Engine {
             .set(Timer::ProbeStage(seq), end.max(now + timeout));
     }
 
-    /// Whom to ask: other observers of the target. Their connections to it are warm, and those
+    /// Whom to ask: others on the target's bench. Their connections to it are warm, and those
     /// to them are the ones that an accusation would take next. Where there are too few, anybody.
     fn helpers(&mut self, target: NodeId) -> Vec<NodeId> {
-        let count = self.config.indirect_probes;
-        let me = self.me;
-        let healthy = self
-            .roster
-            .members()
-            .filter(|(_, member)| member.is_healthy());
-        let mut helpers = ring::observers(target, healthy.map(|(id, _)| id));
-        helpers.retain(|&id| id != me);
+        let (me, count) = (self.me, self.config.indirect_probes);
+        let mut helpers = self.bench(target);
         self.rng.shuffle(&mut helpers);
         helpers.truncate(count);
-        while helpers.len() < count {
+        while helpers.len() < count.min(CALLED) {
             let fits = |id, member: &Member| {
                 id != me && id != target && member.is_healthy() && !helpers.contains(&id)
             };
@@ -203,8 +205,7 @@ impl Engine {
         self.stats.probes_failed += 1;
         self.prober.note_outcome(target, false);
         if let Stage::Indirect { silent } = stage {
-            self.awareness
-                .worsen(u32::try_from(silent.len()).unwrap_or(u32::MAX));
+            self.awareness.worsen_unless_answered(started, silent.len());
         }
         if let Some(burst) = &mut self.prober.burst {
             burst.unanswered += 1;
@@ -242,9 +243,10 @@ impl Engine {
             .may_accuse(since, self.roster.present(), self.config.silence_max, now)
     }
 
-    /// Several members are silent at once: probe all subjects now, and others after them.
+    /// Several members are silent at once: probe all subjects now, and others after them. Who was
+    /// wrong of late is on no small side, but loses packets: it would accuse everybody in turn.
     fn look_around(&mut self, now: Instant) {
-        if self.prober.burst.is_some() {
+        if self.prober.burst.is_some() || self.is_mistaken(now) {
             return;
         }
         let me = self.me;
@@ -262,14 +264,26 @@ impl Engine {
             ..Burst::default()
         });
         for target in subjects {
-            self.probe_unless_probing(now, target);
+            self.probe_besides(now, target);
         }
         self.timers.set(Timer::Burst, now + BURST_INTERVAL);
+    }
+
+    /// Whether several have refuted of late what this node accused them of.
+    pub(super) fn is_mistaken(&self, now: Instant) -> bool {
+        self.prober.is_mistaken(self.config.cut_window, now)
     }
 
     fn probe_unless_probing(&mut self, now: Instant, target: NodeId) {
         if self.is_present(target) && !self.prober.is_probing(target) {
             self.begin_probe(now, target);
+        }
+    }
+
+    /// Probes a member out of its turn, unless it was found silent a moment ago.
+    fn probe_besides(&mut self, now: Instant, target: NodeId) {
+        if !self.was_silent_within(self.config.suspicion_min, target, now) {
+            self.probe_unless_probing(now, target);
         }
     }
 
@@ -283,7 +297,7 @@ impl Engine {
         }
         let keep = burst.queue.len().saturating_sub(BURST_SIZE);
         for target in burst.queue.split_off(keep) {
-            self.probe_unless_probing(now, target);
+            self.probe_besides(now, target);
         }
         self.timers.set(Timer::Burst, now + BURST_INTERVAL);
     }

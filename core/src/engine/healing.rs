@@ -125,8 +125,16 @@ impl Engine {
         if contacts.is_empty() {
             return;
         }
+        // First by name; then whoever listens there by now, for addresses change hands.
+        let by_name = self.returning.is_zero();
+        contacts.retain(|contact| contact.address != self.profile.address);
         for contact in contacts {
-            self.request_join(now, Target::Node(contact), Intent::Return);
+            let target = if by_name {
+                Target::Node(contact)
+            } else {
+                Target::Address(contact.address)
+            };
+            self.request_join(now, target, Intent::Return);
         }
         self.returning = (self.returning * 2).clamp(RETURN_PAUSE_MIN, RETURN_PAUSE_MAX);
         self.timers.set(

@@ -20,6 +20,10 @@ const JUDGE_AGAIN: Duration = Duration::from_millis(500);
 const LAST_WORD: u32 = 2;
 /// How many times the longest suspicion a node waits whom few confirm.
 const ALONE_PATIENCE: u32 = 2;
+/// How many of a bench a member calls that is not on it.
+pub(super) const CALLED: usize = 2;
+/// After this part of the shortest suspicion more observers than the bench are asked to confirm.
+const WIDEN_DIVISOR: u32 = 3;
 
 impl Engine {
     // ---- accusing ----
@@ -30,18 +34,53 @@ impl Engine {
         if self.present_life(id).is_none_or(later) || !self.add_accuser(now, id, life, self.me) {
             return;
         }
-        let healthy = self
-            .roster
-            .members()
-            .filter(|(_, member)| member.is_healthy());
-        let observers = ring::observers(id, healthy.map(|(other, _)| other));
-        let me = self.me;
-        for to in observers.into_iter().filter(|&to| to != me).chain([id]) {
-            self.send(
-                to,
-                Class::Reliable,
-                vec![Message::Suspect(Suspect { id, life })],
-            );
+        let bench = self.bench(id);
+        let accusers = self.suspicions[&id].accusers().to_vec();
+        for to in bench.into_iter().chain(accusers).chain([id]) {
+            self.tell_accused(to, id, life);
+        }
+        let soon = now + self.config.suspicion_min / WIDEN_DIVISOR;
+        self.timers.set(Timer::Widen(id), soon);
+    }
+
+    /// The observers of a member that this node turns to: all those who know each other if it is one
+    /// of them; if not some, for it holds no connections to them.
+    pub(super) fn bench(&self, id: NodeId) -> Vec<NodeId> {
+        let mut bench = self.healthy_observers(id);
+        bench.truncate(ring::BENCH);
+        if !bench.contains(&self.me) {
+            bench.truncate(CALLED);
+        }
+        bench.retain(|&other| other != self.me);
+        bench
+    }
+
+    fn healthy_observers(&self, id: NodeId) -> Vec<NodeId> {
+        let members = self.roster.members();
+        let healthy = members.filter(|(_, member)| member.is_healthy());
+        ring::observers(id, healthy.map(|(other, _)| other))
+    }
+
+    /// Tells a member, once, that this node accuses another one.
+    fn tell_accused(&mut self, to: NodeId, id: NodeId, life: Life) {
+        let suspicion = self.suspicions.get_mut(&id);
+        if to != self.me && suspicion.is_some_and(|suspicion| suspicion.tell(to)) {
+            let accusation = Message::Suspect(Suspect { id, life });
+            self.send(to, Class::Reliable, vec![accusation]);
+        }
+    }
+
+    /// The bench has not confirmed this node's accusation: half of it may be dead as well.
+    pub(super) fn on_few_confirmed(&mut self, _now: Instant, id: NodeId) {
+        let Some(suspicion) = self.suspicions.get(&id) else {
+            return;
+        };
+        let (life, accusers) = (suspicion.life, suspicion.accusers().len());
+        if !self.accuses(id) || accusers >= usize::from(self.verdict_quorum()) {
+            return;
+        }
+        for to in self.healthy_observers(id) {
+            self.tell_accused(to, id, life);
         }
     }
 
@@ -59,7 +98,9 @@ impl Engine {
             self.stats.unbelieved += 1;
             return;
         }
-        self.add_accuser(now, id, life, by);
+        if self.add_accuser(now, id, life, by) && self.accuses(id) {
+            self.tell_accused(by, id, life);
+        }
         let judged = self
             .suspicions
             .get(&id)
@@ -67,6 +108,19 @@ impl Engine {
         if !judged && self.refreshed_rings().subjects().contains(&id) {
             self.judge(now, id, life, Silence::Accuses);
         }
+    }
+
+    /// Whether this node itself found a suspect silent so short a time ago.
+    pub(super) fn was_silent_within(&self, time: Duration, id: NodeId, now: Instant) -> bool {
+        let held = self.suspicions.get(&id);
+        let silent = held.and_then(|suspicion| suspicion.silent);
+        silent.is_some_and(|at| now.since(at) < time)
+    }
+
+    /// Whether this node itself accuses a member.
+    pub(super) fn accuses(&self, id: NodeId) -> bool {
+        let held = self.suspicions.get(&id);
+        held.is_some_and(|suspicion| suspicion.accusers().contains(&self.me))
     }
 
     /// Whether a member's word about others does not count: its own stay is in doubt or over.
@@ -135,6 +189,7 @@ impl Engine {
     pub(super) fn end_suspicion(&mut self, id: NodeId) {
         self.suspicions.remove(&id);
         self.timers.stop(Timer::Suspicion(id));
+        self.timers.stop(Timer::Widen(id));
         self.end_trial(id);
     }
 
@@ -184,10 +239,11 @@ impl Engine {
         let (present, since) = (self.roster.present(), suspicion.since());
         let accusers = u8::try_from(suspicion.accusers().len()).unwrap_or(u8::MAX);
         // Whom few confirm may be the one that is ill; but in a small cluster few can.
-        let alone = accusers < self.verdict_quorum() && present > ring::RINGS * 2;
+        let alone = accusers < self.verdict_quorum() && present > ring::OBSERVERS_MAX * 2;
         let patience = self.config.suspicion_max * ALONE_PATIENCE;
+        let hasty = now.since(since) < patience || self.prober.was_mistaken(patience, now);
         let may_judge = self.awareness.may_judge(since, present, &self.config, now);
-        if !may_judge || (alone && now.since(since) < patience) {
+        if !may_judge || self.is_mistaken(now) || (alone && hasty) {
             self.timers.set(Timer::Suspicion(id), now + JUDGE_AGAIN);
             return;
         }
@@ -221,6 +277,12 @@ impl Engine {
             return;
         }
         self.stats.trials += 1;
+        // Who is held as failed elsewhere is probably no neighbour: a datagram would be the first
+        // packet on a new connection, and wait for it no less than a stream does.
+        let (stage, class) = match silence {
+            Silence::Confirms => (Stage::Reliable, Class::Reliable),
+            Silence::Accuses | Silence::Convicts => (Stage::Datagram, Class::Datagram),
+        };
         let seq = self.questions.ask(id, Purpose::Trial, now);
         self.jury.begin(
             id,
@@ -228,11 +290,11 @@ impl Engine {
                 life,
                 started: now,
                 seq,
-                stage: Stage::Datagram,
+                stage,
                 silence,
             },
         );
-        self.send_trial_ping(now, id, Class::Datagram);
+        self.send_trial_ping(now, id, class);
     }
 
     fn send_trial_ping(&mut self, now: Instant, id: NodeId, class: Class) {
@@ -244,14 +306,7 @@ impl Engine {
             suspect: Some(trial.life),
         };
         self.send(id, class, vec![Message::Ping(ping)]);
-        if let Some(control) = self.control(id) {
-            let seq = self.questions.ask(control, Purpose::Control, now);
-            self.send(
-                control,
-                Class::Datagram,
-                vec![Message::Ping(Ping { seq, suspect: None })],
-            );
-        }
+        self.ask_control(now, id);
         let timeout = self
             .awareness
             .stretch(self.prober.timeout(id, &self.config));
@@ -263,8 +318,16 @@ impl Engine {
         self.timers.set(Timer::Trial(id), now + patience);
     }
 
-    /// Somebody healthy other than the accused, to hear whether anybody can be heard: a ring
-    /// neighbour, for those connections are warm.
+    /// Asks somebody healthy other than the silent, to hear whether anybody can be heard.
+    pub(super) fn ask_control(&mut self, now: Instant, silent: NodeId) {
+        if let Some(control) = self.control(silent) {
+            let seq = self.questions.ask(control, Purpose::Control, now);
+            let ping = Ping { seq, suspect: None };
+            self.send(control, Class::Datagram, vec![Message::Ping(ping)]);
+        }
+    }
+
+    /// A ring neighbour, for those connections are warm.
     fn control(&mut self, accused: NodeId) -> Option<NodeId> {
         let rings = self.refreshed_rings();
         let mut neighbours = rings.successors().to_vec();

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::Engine;
 use super::joining::Phase;
 use crate::codec::{HEADER_BYTES, message_bytes};
-use crate::member::{Admission, Fingerprint, Life, Profile, Standing, State};
+use crate::member::{Admission, Fingerprint, Life, Member, Profile, Standing, State};
 use crate::message::{Compare, Contact, Failed, Message, Rumor, Summaries};
 use crate::name::NodeId;
 use crate::output::{Class, Event, MemberEvent, Signal};
@@ -17,8 +17,6 @@ use crate::timers::Timer;
 
 /// The most rumors of one flush: some twenty datagrams to each successor. More go with the next.
 const FLUSH_RUMORS_MAX: usize = 256;
-/// Where more than this part of the members has failed, news go to twice as many.
-const FALLING_DIVISOR: usize = 8;
 /// How many random neighbours a slow tick repeats news to.
 const GOSSIP_PEERS: usize = 2;
 /// A packet of records is closed when it has this many bytes.
@@ -49,6 +47,7 @@ impl Engine {
             return;
         };
         if Standing::failed(failed.life) <= member.standing {
+            self.gossip.on_heard_again(&Rumor::Failed(failed.clone()));
             self.stats.stale_rumors += 1;
         } else if self.is_disbelieved(failed.by) {
             self.stats.unbelieved += 1;
@@ -57,11 +56,20 @@ impl Engine {
             if self.refreshed_rings().subjects().contains(&failed.id) {
                 self.on_accusation(now, failed.id, failed.life, failed.by);
             }
-        } else if member.is_present() && failed.accusers < self.verdict_quorum() {
+        } else if member.is_present()
+            && (failed.accusers < self.verdict_quorum() || self.came_back(now, failed.by))
+        {
             self.on_accusation(now, failed.id, failed.life, failed.by);
         } else {
             self.accept(now, &Rumor::Failed(failed.clone()), Some(from), true);
         }
+    }
+
+    /// Whether a member came back just now, from another side of the network maybe: a verdict that
+    /// it brings was found over there.
+    fn came_back(&self, now: Instant, id: NodeId) -> bool {
+        let lately = |member: &Member| now.since(member.since) < self.config.bridge;
+        !self.bridges.is_empty() && self.roster.member(id).is_some_and(lately)
     }
 
     pub(super) fn verdict_quorum(&self) -> u8 {
@@ -130,6 +138,7 @@ impl Engine {
         }
         let covered = match transition {
             Transition::Stale | Transition::Unknown => {
+                self.gossip.on_heard_again(rumor);
                 self.stats.stale_rumors += 1;
                 return false;
             }
@@ -220,6 +229,10 @@ impl Engine {
             // The accusation of this life came before the news of it, and stands.
             self.roster.set_suspected(now, id, true);
         } else {
+            if self.accuses(id) && !restarted {
+                let window = self.config.cut_window;
+                self.prober.note_mistake(id, window, now);
+            }
             self.end_suspicion(id);
             self.challenge_next(now);
         }
@@ -304,11 +317,7 @@ impl Engine {
     }
 
     fn flush_peers(&mut self, now: Instant) -> Vec<NodeId> {
-        // Where many have just died, successors have too that nobody knows to be dead yet.
-        let falling = !self.gossip.unrest(now).is_zero()
-            && self.roster.failed() * FALLING_DIVISOR > self.roster.present();
-        let more = if falling { self.config.fanout } else { 0 };
-        let fanout = self.config.fanout + more + usize::from(self.prober.is_lossy());
+        let fanout = self.config.fanout + usize::from(self.prober.is_lossy());
         let mut peers: Vec<_> = self
             .refreshed_rings()
             .successors()

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use super::connection::{ANSWER_BYTES, DIAL_BYTES, INITIAL_BYTES, UDP_BYTES};
 use super::connection::{Arrival, ack_bytes, datagram_bytes, stream_bytes};
-use super::node::{Life, Received, SOCKET_PACKETS_MAX};
+use super::node::{Life, Received};
 use super::protocol::{Carrier, Protocol, STREAM_TIMEOUT};
 use super::world::{Happening, World};
 use crate::message::Contact;
@@ -26,8 +26,8 @@ const RETRY_MAX: Duration = Duration::from_secs(1);
 const DIAL_RETRY_MIN: Duration = Duration::from_millis(300);
 /// How long a handshake is tried.
 const DIAL_TIMEOUT: Duration = Duration::from_secs(2);
-/// How long a datagram waits for a handshake.
-const DATAGRAM_PATIENCE: Duration = Duration::from_secs(1);
+/// How long a datagram waits for a handshake, and a handshake goes on for datagrams alone.
+const DATAGRAM_PATIENCE: Duration = Duration::from_millis(800);
 /// How many packets wait for one handshake; more are dropped.
 const WAITING_MAX: usize = 16;
 
@@ -44,6 +44,8 @@ pub(super) struct Flight<P: Protocol> {
     bytes: u64,
     sent: Instant,
     tries: u32,
+    /// It has come through the receiver's link.
+    received: bool,
     /// For a stream: the process at the other end of the connection, once it has been reached.
     to_life: Option<Life>,
 }
@@ -84,6 +86,7 @@ impl<P: Protocol> World<P> {
             bytes,
             sent: self.now,
             tries: 0,
+            received: false,
             to_life: None,
         };
         self.spend(from, self.machine.packet);
@@ -120,19 +123,33 @@ impl<P: Protocol> World<P> {
     /// When what a process hands to its socket now is on the wire: after the work that the CPU has
     /// before, and what the link carries before. `None`: the link is full.
     fn departure(&mut self, from: usize, bytes: u64) -> Option<Instant> {
+        let process = self.nodes[from].process.as_ref();
+        let ready = process.map_or(self.now, |process| process.busy_until.max(self.now));
+        self.through_uplink(from, ready, bytes)
+    }
+
+    /// When what is ready to be sent is through the host's link. `None`: the link is full.
+    fn through_uplink(&mut self, from: usize, ready: Instant, bytes: u64) -> Option<Instant> {
+        let (bandwidth, max) = self.link_of(from);
         let node = &mut self.nodes[from];
-        let ready = node
-            .process
-            .as_ref()
-            .map_or(self.now, |process| process.busy_until.max(self.now));
-        node.sent.bytes += bytes;
-        let Some(bandwidth) = self.network.bandwidth else {
-            return Some(ready);
+        let through = match bandwidth {
+            None => Some(ready),
+            Some(bandwidth) => {
+                let at = node.uplink.pass(ready.as_micros(), bytes, bandwidth, max);
+                at.map(Instant::from_micros)
+            }
         };
-        let max = self.network.backlog_bytes_max;
-        node.uplink
-            .pass(ready.as_micros(), bytes, bandwidth, max)
-            .map(Instant::from_micros)
+        match through {
+            Some(_) => node.sent.bytes += bytes,
+            None => node.dropped.uplink += 1,
+        }
+        through
+    }
+
+    /// A host's bandwidth, and what may wait for it.
+    fn link_of(&self, host: usize) -> (Option<u64>, u64) {
+        let network = &self.network;
+        (network.bandwidth_of(host), network.backlog_bytes_max)
     }
 
     /// A packet leaves its host, on a connection that is there.
@@ -158,10 +175,10 @@ impl<P: Protocol> World<P> {
             delay *= 3;
         }
         match flight.class {
-            Class::Reliable => {
-                let at = departure.unwrap_or(self.now + RETRY_MIN) + delay;
-                self.queue.schedule(at, Happening::Stream(flight));
-            }
+            Class::Reliable => match departure {
+                Some(at) => self.queue.schedule(at + delay, Happening::Stream(flight)),
+                None => self.retry(flight),
+            },
             Class::Datagram => {
                 let Some(at) = departure else { return };
                 if self.network.drops(from, to, &mut self.rng) {
@@ -204,20 +221,33 @@ impl<P: Protocol> World<P> {
 
     /// A datagram waits at the receiver's link if others came before it.
     fn through_downlink(&mut self, to: usize, flight: Flight<P>) -> Option<Flight<P>> {
-        let Some(bandwidth) = self.network.bandwidth else {
-            return Some(flight);
+        let bytes = flight.bytes + UDP_BYTES;
+        match self.reception(to, &flight, bytes) {
+            Some(at) if at > self.now => {
+                let received = true;
+                let flight = Flight { received, ..flight };
+                self.queue.schedule(at, Happening::Datagram(flight));
+                None
+            }
+            Some(_) => Some(flight),
+            None => None,
+        }
+    }
+
+    /// When a packet that has come to a host is through its link. `None`: the link is full.
+    fn reception(&mut self, to: usize, flight: &Flight<P>, bytes: u64) -> Option<Instant> {
+        let (Some(bandwidth), max) = self.link_of(to) else {
+            return Some(self.now);
         };
-        if flight.tries > 0 {
-            return Some(flight);
+        if flight.received {
+            return Some(self.now);
         }
-        let (now, max) = (self.now.as_micros(), self.network.backlog_bytes_max);
-        let pipe = &mut self.nodes[to].downlink;
-        if let Some(at) = pipe.pass(now, flight.bytes + UDP_BYTES, bandwidth, max) {
-            let flight = Flight { tries: 1, ..flight };
-            self.queue
-                .schedule(Instant::from_micros(at), Happening::Datagram(flight));
-        }
-        None
+        let node = &mut self.nodes[to];
+        let at = node
+            .downlink
+            .pass(self.now.as_micros(), bytes, bandwidth, max);
+        node.dropped.downlink += u64::from(at.is_none());
+        at.map(Instant::from_micros)
     }
 
     /// Whether the receiver still has the connection that a packet came on.
@@ -255,13 +285,7 @@ impl<P: Protocol> World<P> {
             Some((life, _)) if flight.to_life.is_some_and(|met| met != life) => {
                 self.fail(&flight, "connection reset");
             }
-            Some((life, false)) if !lost && self.has_room(to) => {
-                if self.arrive(&flight, to, life) {
-                    self.deliver(to, flight);
-                } else {
-                    self.fail(&flight, "connection reset");
-                }
-            }
+            Some((life, false)) if !lost && self.has_room(to) => self.take_in(to, life, flight),
             met => {
                 flight.to_life = flight.to_life.or(met.map(|(life, _)| life));
                 self.retry(flight);
@@ -269,11 +293,25 @@ impl<P: Protocol> World<P> {
         }
     }
 
+    /// A stream's packet has come to a host that takes it, once it is through the host's link.
+    fn take_in(&mut self, to: usize, life: Life, mut flight: Flight<P>) {
+        let bytes = stream_bytes(P::carrier() == Carrier::Quic, false, flight.bytes);
+        match self.reception(to, &flight, bytes) {
+            None => self.retry(flight),
+            Some(at) if at > self.now => {
+                flight.received = true;
+                self.queue.schedule(at, Happening::Stream(flight));
+            }
+            Some(_) if self.arrive(&flight, to, life) => self.deliver(to, flight),
+            Some(_) => self.fail(&flight, "connection reset"),
+        }
+    }
+
     /// Whether a process's buffers take another packet. Of a stream, what they do not take is sent
     /// again.
     fn has_room(&self, number: usize) -> bool {
         let process = self.nodes[number].process.as_ref();
-        process.is_some_and(|process| process.inbox.len() < SOCKET_PACKETS_MAX)
+        process.is_some_and(|process| process.inbox.len() < self.socket_packets_max)
     }
 
     fn retry(&mut self, mut flight: Flight<P>) {
@@ -283,7 +321,8 @@ impl<P: Protocol> World<P> {
         let wait = (RETRY_MIN * (1 << flight.tries.min(10))).min(RETRY_MAX);
         flight.tries += 1;
         let bytes = datagram_bytes(true, flight.bytes.min(1150));
-        self.nodes[flight.from].sent.bytes += bytes;
+        // What does not fit into the link is lost once more: the next try is due by then.
+        self.through_uplink(flight.from, self.now, bytes);
         self.queue
             .schedule(self.now + wait, Happening::Stream(flight));
     }
@@ -353,14 +392,23 @@ impl<P: Protocol> World<P> {
         };
         let (life, begun, tries) = (dial.life, dial.begun, dial.tries);
         dial.tries += 1;
+        let reliable = |flight: &Flight<P>| flight.class == Class::Reliable;
+        let patience = if dial.waiting.iter().any(reliable) {
+            DIAL_TIMEOUT
+        } else {
+            DATAGRAM_PATIENCE
+        };
+        if self.now.since(begun) >= patience {
+            return self.end_dial(from, to, "timed out");
+        }
         if self.nodes[from].running(life).is_none() {
             self.dials.remove(&(from, to));
             return;
         }
         // Until it is answered, a handshake is one padded packet, over and over.
-        self.nodes[from].sent.bytes += INITIAL_BYTES;
+        let leaves = self.through_uplink(from, self.now, INITIAL_BYTES);
         self.nodes[from].sent.dials += 1;
-        let host = self.host_at(to);
+        let host = self.host_at(to).filter(|_| leaves.is_some());
         let reached = host.filter(|&host| {
             let lost = |world: &mut Self, a, b| world.network.loses(a, b, &mut world.rng);
             self.network.is_open(from, host) && !lost(self, from, host) && !lost(self, host, from)
@@ -372,7 +420,6 @@ impl<P: Protocol> World<P> {
                 self.shake_hands(from, life, host, there, to);
             }
             Some((_, true, None)) => self.end_dial(from, to, "connection refused"),
-            _ if self.now.since(begun) >= DIAL_TIMEOUT => self.end_dial(from, to, "timed out"),
             _ => {
                 let wait = DIAL_RETRY_MIN * (1 << tries.min(4));
                 let at = (self.now + wait).min(begun + DIAL_TIMEOUT);
@@ -384,15 +431,16 @@ impl<P: Protocol> World<P> {
     /// A handshake succeeds: a round trip and both CPUs' work later what waits goes out.
     fn shake_hands(&mut self, from: usize, life: Life, host: usize, there: Life, to: SocketAddr) {
         let dial = self.dials.remove(&(from, to)).expect("found by the caller");
-        self.nodes[from].sent.bytes += DIAL_BYTES - INITIAL_BYTES;
-        self.nodes[host].sent.bytes += ANSWER_BYTES;
+        let rest = self.through_uplink(from, self.now, DIAL_BYTES - INITIAL_BYTES);
+        let answer = self.through_uplink(host, self.now, ANSWER_BYTES);
         self.nodes[host].sent.handshakes += 1;
         self.nodes[from].sent.handshakes += 1;
         self.spend(host, self.machine.handshake);
-        let answered = self.nodes[host]
-            .process
-            .as_ref()
-            .map_or(self.now, |process| process.busy_until.max(self.now));
+        let process = self.nodes[host].process.as_ref();
+        let free = process.map_or(self.now, |process| process.busy_until.max(self.now));
+        // Of what did not fit into a link, the repetition is through by then.
+        let late = self.now + RETRY_MIN;
+        let answered = free.max(rest.unwrap_or(late)).max(answer.unwrap_or(late));
         let there_and_back = self.network.delay(from, host, &mut self.rng)
             + self.network.delay(host, from, &mut self.rng);
         let done = answered + there_and_back;
@@ -416,15 +464,19 @@ impl<P: Protocol> World<P> {
             Class::Datagram => datagram_bytes(true, flight.bytes),
             Class::Reliable => stream_bytes(true, false, flight.bytes),
         };
-        self.nodes[from].sent.bytes += bytes;
-        if flight.class == Class::Datagram && self.network.drops(from, to, &mut self.rng) {
-            return;
+        let through = self.through_uplink(from, done, bytes);
+        match flight.class {
+            Class::Datagram => {
+                let Some(at) = through else { return };
+                if !self.network.drops(from, to, &mut self.rng) {
+                    self.queue.schedule(at + delay, Happening::Datagram(flight));
+                }
+            }
+            Class::Reliable => {
+                let at = through.unwrap_or(done + RETRY_MIN);
+                self.queue.schedule(at + delay, Happening::Stream(flight));
+            }
         }
-        let what = match flight.class {
-            Class::Datagram => Happening::Datagram(flight),
-            Class::Reliable => Happening::Stream(flight),
-        };
-        self.queue.schedule(done + delay, what);
     }
 
     fn end_dial(&mut self, from: usize, to: SocketAddr, cause: &'static str) {

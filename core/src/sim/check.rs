@@ -258,14 +258,18 @@ mod tests {
 
     #[test]
     fn what_comes_back_from_a_stale_copy_is_noticed() {
-        let mut world = cluster(2);
+        let mut world = cluster(5);
         let stale = profile(&world, 3);
         force_leave(&mut world, 0, 3);
         world.crash(1);
         world.nodes[1].memory.tombstones.clear();
         world.start(1);
-        world.forge(0, 1, vec![Message::Rumor(Rumor::Alive(stale))]);
-        world.run_for(s(1));
+        // Before it is told anew.
+        for _ in 0..20 {
+            let rumor = Rumor::Alive(stale.clone());
+            world.forge(0, 1, vec![Message::Rumor(rumor)]);
+            world.run_for(Duration::from_millis(1));
+        }
         assert!(broken(&world).contains(&Invariant::NothingStaleReturns));
     }
 

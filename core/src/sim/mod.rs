@@ -25,7 +25,7 @@ pub use check::{Checks, Invariant, Violation};
 pub use convoke::{Fleet, Memory};
 pub use ledger::{Ledger, Watch, WrongFailure};
 pub use network::{Delay, Network};
-pub use node::{Life, Node, Process, SOCKET_PACKETS_MAX, Sent};
+pub use node::{Dropped, Life, Node, Process, SOCKET_PACKETS_MAX, Sent};
 pub use protocol::{Health, Protocol};
 pub use scenario::run;
 pub use world::{Machine, World};

@@ -26,6 +26,8 @@ pub struct Network {
     pub held_up: f64,
     /// What each host can send and receive, in bytes a second. `None`: any amount.
     pub bandwidth: Option<u64>,
+    /// What single hosts can send and receive instead, in bytes a second.
+    pub host_bandwidth: Vec<(usize, u64)>,
     /// How many bytes wait at such a limit, before more are dropped.
     pub backlog_bytes_max: u64,
     seed: u64,
@@ -92,6 +94,7 @@ impl Network {
             repeated: 0.0,
             held_up: 0.0,
             bandwidth: None,
+            host_bandwidth: Vec::new(),
             backlog_bytes_max: 1 << 20,
             seed,
             cut: BTreeSet::new(),
@@ -196,6 +199,13 @@ impl Network {
         });
         let kept = of_hosts.fold(1.0 - self.loss, |kept, share| kept * share);
         kept < 1.0 && rng.f64() >= kept
+    }
+
+    /// What a host can send and receive, in bytes a second.
+    pub(super) fn bandwidth_of(&self, host: usize) -> Option<u64> {
+        let mut own = self.host_bandwidth.iter();
+        let own = own.find(|(narrow, _)| *narrow == host);
+        own.map(|(_, bandwidth)| *bandwidth).or(self.bandwidth)
     }
 
     /// How long a packet takes.

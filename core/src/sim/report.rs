@@ -60,7 +60,8 @@ pub enum Scenario {
 pub enum Contender {
     /// This project's.
     Convoke,
-    /// `HashiCorp` memberlist's: SWIM with Lifeguard, at its LAN defaults.
+    /// `HashiCorp` memberlist's: SWIM with Lifeguard, at its LAN defaults; at its WAN defaults
+    /// across regions.
     Lifeguard,
     /// SWIM with suspicion, without Lifeguard, at the same intervals.
     Swim,

@@ -16,7 +16,7 @@ use super::check::Checks;
 use super::connection::Connections;
 use super::ledger::Ledger;
 use super::network::Network;
-use super::node::{Life, Node, Process, Received, Stopped, hold};
+use super::node::{Life, Node, Process, Received, SOCKET_PACKETS_MAX, Stopped, hold};
 use super::protocol::{Action, Protocol};
 use super::queue::Queue;
 use crate::name::{NodeId, NodeName};
@@ -33,6 +33,8 @@ pub struct World<P: Protocol> {
     pub network: Network,
     /// What packets cost at their ends.
     pub machine: Machine,
+    /// What a process's socket holds while it can't read; what comes after is lost.
+    pub socket_packets_max: usize,
     /// Whether packets become bytes on their way. Slower, and the real thing.
     pub through_codec: bool,
     /// Whether nodes keep everything that their processes told.
@@ -48,6 +50,8 @@ pub struct World<P: Protocol> {
     /// What the checkers found.
     pub checked: Checks,
     pub(super) rng: fastrand::Rng,
+    /// For what a frozen process sees first when it wakes.
+    wakes: fastrand::Rng,
     pub(super) queue: Queue<Happening<P>>,
     pub(super) connections: Connections,
     pub(super) dials: BTreeMap<(usize, SocketAddr), Dial<P>>,
@@ -122,6 +126,7 @@ impl<P: Protocol> World<P> {
             config,
             network: Network::new(rng.u64(..)),
             machine: Machine::default(),
+            socket_packets_max: SOCKET_PACKETS_MAX,
             through_codec: true,
             keeps_events: true,
             checks: false,
@@ -135,6 +140,7 @@ impl<P: Protocol> World<P> {
             addresses: BTreeMap::new(),
             numbers: HashMap::default(),
             rng,
+            wakes: fastrand::Rng::with_seed(!seed),
             trace: seed,
         }
     }
@@ -243,17 +249,42 @@ impl<P: Protocol> World<P> {
         self.nodes[number].process_mut().stopped = Stopped::Blocked(Vec::new());
     }
 
-    /// Lets a stopped process run again: first what it wanted to send goes, then it goes through
-    /// what came meanwhile, then through its timers.
+    /// A process's clock jumps forward while it runs.
+    pub fn set_clock_forward(&mut self, number: usize, time: Duration) {
+        let micros = i64::try_from(time.as_micros()).expect("less than an age");
+        self.nodes[number].process_mut().set_clock_forward(micros);
+        self.settle(number);
+    }
+
+    /// Lets a process that was frozen for `time` run again by a clock that stood still meanwhile:
+    /// its host was suspended, and to itself it never stopped.
+    pub fn resume_unaware(&mut self, number: usize, time: Duration) {
+        let micros = i64::try_from(time.as_micros()).expect("less than an age");
+        self.nodes[number].process_mut().set_clock_forward(-micros);
+        self.resume(number);
+    }
+
+    /// Lets a stopped process run again. What a blocked one wanted to send goes first, then it
+    /// reads what came meanwhile. A frozen one finds its timers expired and its socket full, and
+    /// which of the two it sees first is nobody's promise: in a process of several threads, those
+    /// that wait for time and those that wait for packets wake at once (memberlist judges in the
+    /// timers' own goroutines; the driver of Convoke lets its readers catch up, but for so long
+    /// only). So it is drawn for every wake, for every protocol alike.
     pub fn resume(&mut self, number: usize) {
         let now = self.now;
         let process = self.nodes[number].process_mut();
         let life = process.life;
         let stopped = std::mem::replace(&mut process.stopped, Stopped::No);
-        if let Stopped::Blocked(held) = stopped {
-            for (to, class, packet) in held {
-                self.transmit(number, to, class, packet);
+        match stopped {
+            Stopped::Blocked(held) => {
+                for (to, class, packet) in held {
+                    self.transmit(number, to, class, packet);
+                }
             }
+            Stopped::Frozen if self.wakes.bool() => {
+                self.tell(number, |engine, time| engine.handle_timeout(time));
+            }
+            _ => {}
         }
         if self.machine.is_free() {
             let process = self.nodes[number].process_mut();
@@ -397,7 +428,11 @@ impl<P: Protocol> World<P> {
             self.read(to, received);
             return;
         }
-        process.queue(received);
+        if process.inbox.len() >= self.socket_packets_max {
+            self.nodes[to].dropped.socket += 1;
+            return;
+        }
+        process.inbox.push_back(received);
         if process.reads() {
             self.schedule_work(to, life);
         }
@@ -454,6 +489,7 @@ impl<P: Protocol> World<P> {
     /// The CPU of a node has something to do.
     pub(super) fn spend(&mut self, node: usize, base: Duration) {
         let (now, cost) = (self.now, self.machine.cost(node, base));
+        self.nodes[node].sent.cpu += cost;
         if let Some(process) = &mut self.nodes[node].process {
             process.busy_until = process.busy_until.max(now) + cost;
         }

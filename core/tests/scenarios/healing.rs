@@ -1,5 +1,6 @@
 //! The network falls apart and comes together again.
 
+use convoke_core::message::{Failed, Message, Rumor};
 use convoke_core::output::PartitionKind;
 use convoke_core::{Event, Instant};
 
@@ -67,7 +68,7 @@ fn halves_that_were_apart_for_a_minute_are_one_again_in_seconds() {
 fn every_node_of_a_side_comes_to_the_same_verdict_about_a_cut() {
     let mut world = World::cluster(4, 9);
     cut(&mut world, &[group(0, 5), group(5, 9)]);
-    world.run_for(s(5));
+    world.run_for(s(7));
     for number in 0..9 {
         let engine = world.nodes[number].engine();
         let partition = engine
@@ -308,4 +309,29 @@ fn halves_of_a_lossy_network_heal_too() {
     world.network.mend();
     let took = world.run_until(s(20), World::is_converged);
     assert!(took.is_some(), "{}", world.describe());
+}
+
+#[test]
+fn a_verdict_that_is_brought_from_another_side_is_examined_here() {
+    let mut world = World::cluster(27, 20);
+    cut(&mut world, &[group(0, 17), group(17, 20)]);
+    world.network.mend();
+    let took = world.run_until(s(10), World::is_converged);
+    assert!(took.is_some(), "{}", world.describe());
+    let (accused, judge) = (world.nodes[3].id(), world.nodes[18].id());
+    let member = world.nodes[0].engine().member(accused);
+    let verdict = Failed {
+        id: accused,
+        life: member.expect("they are together").standing.life,
+        by: judge,
+        accusers: 3,
+        doubtful: false,
+    };
+    let since = world.now;
+    for to in (0..17).filter(|&to| to != 3) {
+        let verdict = Message::Rumor(Rumor::Failed(verdict.clone()));
+        world.forge(18, to, vec![verdict]);
+    }
+    world.run_for(s(20));
+    assert_eq!(world.count("failed", since), 0, "{}", world.describe());
 }

@@ -125,6 +125,23 @@ impl Config {
         }
     }
 
+    /// Takes the times that memberlist has for nodes across regions (`DefaultWANConfig`).
+    #[must_use]
+    pub fn with_wan(self) -> Self {
+        Self {
+            probe_interval: Duration::from_secs(5),
+            probe_timeout: Duration::from_secs(3),
+            nack_after: Duration::from_secs(3),
+            suspicion_mult: 6,
+            gossip_interval: Duration::from_millis(500),
+            gossip_nodes: 4,
+            gossip_to_dead: Duration::from_secs(60),
+            push_pull_interval: Duration::from_secs(60),
+            stream_timeout: Duration::from_secs(30),
+            ..self
+        }
+    }
+
     /// Adds what Serf has beyond memberlist to come together again: attempts to reach failed
     /// members, and members of the past after a restart.
     #[must_use]

@@ -19,17 +19,25 @@ use stage::Stage;
 
 use super::baseline::{self, Baseline};
 use super::protocol::Protocol;
-use super::report::{Contender, Progress, Run, Scenario, Setup};
+use super::report::{Contender, Net, Progress, Run, Scenario, Setup};
 use crate::engine::Engine;
 
 /// Runs a scenario once. `progress` is told how far it is now and then.
 pub fn run(setup: &Setup, seed: u64, progress: &mut dyn FnMut(Progress)) -> Run {
+    let baseline = |config: baseline::Config| match setup.net {
+        Net::Wan => config.with_wan(),
+        Net::Lan | Net::Tail => config,
+    };
     match setup.protocol {
         Contender::Convoke => play::<Engine>(setup, setup.config.clone(), seed, progress),
         Contender::Lifeguard => {
-            play::<Baseline>(setup, baseline::Config::lifeguard(), seed, progress)
+            let config = baseline(baseline::Config::lifeguard());
+            play::<Baseline>(setup, config, seed, progress)
         }
-        Contender::Swim => play::<Baseline>(setup, baseline::Config::swim(), seed, progress),
+        Contender::Swim => {
+            let config = baseline(baseline::Config::swim());
+            play::<Baseline>(setup, config, seed, progress)
+        }
     }
 }
 

@@ -1,0 +1,93 @@
+//! Several cuts at once.
+
+use std::collections::BTreeSet;
+
+use convoke_core::Config;
+
+use crate::World;
+use crate::{s, settled};
+
+fn checked(seed: u64, size: usize) -> World {
+    let mut world = settled(seed, size, Config::lan());
+    world.checks = true;
+    world
+}
+
+#[test]
+fn eight_sides_of_four_are_one_again_within_seconds() {
+    let mut world = checked(1, 32);
+    let sides: Vec<Vec<usize>> = (0..8)
+        .map(|side| (0..32).filter(|n| n % 8 == side).collect())
+        .collect();
+    world.network.cut_into(&sides);
+    let apart = world.run_until(s(90), |w| sides.iter().all(|side| w.agree(side)));
+    assert!(apart.is_some(), "{}", world.describe());
+    world.run_for(s(20));
+    world.network.mend();
+    let took = world.run_until(s(20), World::is_converged);
+    assert!(took.is_some_and(|t| t < s(3)), "{took:?}");
+    let since = world.now;
+    world.run_for(s(20));
+    assert_eq!(world.count("failed", since), 0, "no late verdicts");
+    assert_eq!(world.checked.violations, []);
+}
+
+#[test]
+fn two_cuts_that_cross_heal_one_after_the_other() {
+    // Nine cells: rows do not reach rows, columns do not reach columns.
+    let mut world = checked(2, 36);
+    let (row, column) = (|n: usize| n / 12, |n: usize| n % 3);
+    let pairs = || (0..36).flat_map(|a| (a + 1..36).map(move |b| (a, b)));
+    for (a, b) in pairs().filter(|&(a, b)| row(a) != row(b) || column(a) != column(b)) {
+        world.network.cut_pair(a, b);
+    }
+    world.run_for(s(60));
+    for (a, b) in pairs().filter(|&(a, b)| row(a) == row(b)) {
+        world.network.mend_pair(a, b);
+    }
+    let rows: Vec<Vec<usize>> = (0..3).map(|r| (r * 12..r * 12 + 12).collect()).collect();
+    let took = world.run_until(s(20), |w| rows.iter().all(|row| w.agree(row)));
+    assert!(took.is_some_and(|t| t < s(8)), "the rows: {took:?}");
+    world.run_for(s(20));
+    world.network.mend();
+    let took = world.run_until(s(20), World::is_converged);
+    assert!(took.is_some_and(|t| t < s(3)), "all: {took:?}");
+    let since = world.now;
+    world.run_for(s(20));
+    assert_eq!(world.count("failed", since), 0, "no late verdicts");
+    assert_eq!(world.checked.violations, []);
+}
+
+/// Of `size` members the first `part` and the next `part` do not meet, and the rest meets both.
+fn estranged(seed: u64, size: usize, part: usize) -> World {
+    let mut world = settled(seed, size, Config::lan());
+    for a in 0..part {
+        (part..2 * part).for_each(|b| world.network.cut_pair(a, b));
+    }
+    world
+}
+
+#[test]
+fn two_sixths_that_do_not_meet_are_kept_in_by_the_rest() {
+    for (seed, size) in [(3, 12), (4, 30), (5, 60)] {
+        let mut world = estranged(seed, size, size / 6);
+        let since = world.now;
+        world.run_for(s(60));
+        assert_eq!(world.count("failed", since), 0, "of {size}");
+    }
+}
+
+#[test]
+fn of_two_thirds_that_do_not_meet_few_come_and_go_and_all_are_back_when_they_do() {
+    // Three observers that don't reach a member are a quorum, whoever else reaches it.
+    let mut world = estranged(6, 30, 10);
+    let since = world.now;
+    world.run_for(s(60));
+    let wrong = world.wrong_failures(since);
+    let wronged: BTreeSet<usize> = wrong.iter().map(|failure| failure.about).collect();
+    assert!(wronged.len() <= 4, "{wronged:?}");
+    assert!(wronged.iter().all(|&member| member < 20), "{wronged:?}");
+    world.network.mend();
+    let took = world.run_until(s(10), World::is_converged);
+    assert!(took.is_some_and(|t| t < s(2)), "{took:?}");
+}
