@@ -9,6 +9,7 @@
 //! Nothing here waits, sleeps, locks or looks at a clock. An input is handled to its end; what it
 //! leads to is queued and taken by [`Engine::poll_output`].
 
+mod accusing;
 mod admitting;
 mod detecting;
 mod healing;
@@ -498,7 +499,7 @@ impl Engine {
             Timer::Burst => self.on_burst(now),
             Timer::RelayNack(seq) => self.on_relay_silent(seq),
             Timer::Suspicion(id) => self.on_suspicion_over(now, id),
-            Timer::Widen(id) => self.on_few_confirmed(now, id),
+            Timer::Widen(id) => self.on_few_confirmed(id),
             Timer::Trial(id) => self.on_trial_stage(now, id),
             Timer::Doubt(id) => self.on_doubt_over(now, id),
             Timer::Flush => self.on_flush(now),

@@ -1,6 +1,7 @@
 //! The jury: an accused member's observers examine it themselves before they believe.
 //!
-//! An accusation goes to the accused and its eight observers, not to everyone. Each observer
+//! An accusation goes to the accused and its bench (the observers that know each other), not to
+//! everyone; to its other observers only where the bench does not confirm it. Each of them
 //! pings the accused (and somebody else, to know that it hears at all), then tries a stream; only
 //! if that fails does it accuse as well. So a verdict rests on several paths, and a sick node's
 //! error stays its own.

@@ -19,6 +19,8 @@ use crate::name::NodeId;
 use crate::time::Instant;
 use crate::turns::Turns;
 
+/// The least time that a whole probe takes, at full health.
+pub(crate) const PROBE_DURATION_MIN: Duration = Duration::from_millis(300);
 /// The most questions that wait for an answer at a time.
 const QUESTIONS_MAX: usize = 8192;
 /// A question that waited for this long will not be answered.

@@ -22,9 +22,8 @@
 use std::time::Duration;
 
 use super::Config;
+use crate::probe::PROBE_DURATION_MIN;
 
-/// The least time that a whole probe takes, at full health.
-pub(crate) const PROBE_DURATION_MIN: Duration = Duration::from_millis(300);
 /// How many probe intervals a crash waits to be met by a probe, in tenths: one turn, and four
 /// tenths for turns that are uneven (rounded, taken by a random probe, or left by an observer that
 /// died).

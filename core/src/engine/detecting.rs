@@ -3,18 +3,16 @@
 use std::time::Duration;
 
 use super::Engine;
-use super::judging::CALLED;
+use super::accusing::CALLED;
 use crate::config::ProbeTargets;
 use crate::member::{Fingerprint, Member};
 use crate::message::{Ack, Contact, Message, Nack, Ping, PingRequest, Rumor, SeqNo};
 use crate::name::NodeId;
 use crate::output::Class;
-use crate::probe::{Burst, Probe, Purpose, Stage};
+use crate::probe::{Burst, PROBE_DURATION_MIN, Probe, Purpose, Stage};
 use crate::time::Instant;
 use crate::timers::Timer;
 
-/// The least time that a whole probe takes, at full health.
-const PROBE_DURATION_MIN: Duration = Duration::from_millis(300);
 /// The part of the direct timeout after which a helper says that it has heard nothing: early
 /// enough for its word to come before the probe ends.
 const NACK_AFTER: f64 = 0.5;
