@@ -11,8 +11,8 @@ fn handshakes(world: &World) -> u64 {
 }
 
 #[test]
-fn at_rest_a_member_makes_one_handshake_in_two_minutes() {
-    // For its random probe: one in 120. Ring neighbours stay warm.
+fn at_rest_a_member_makes_one_handshake_in_160_seconds() {
+    // For its random probe: one in 160. Ring neighbours stay warm.
     let mut world = settled(1, 64, Config::lan());
     world.run_for(s(100));
     count_anew(&mut world);
