@@ -28,7 +28,7 @@ const QUESTION_AGE_MAX: Duration = Duration::from_secs(30);
 /// The most peers of which round trips are remembered.
 const ROUND_TRIPS_MAX: usize = 1024;
 /// Of so many members the outcome of the last probe is remembered.
-const OUTCOMES_MAX: usize = 8;
+const OUTCOMES_MAX: usize = 32;
 /// So many of them must be silent before a node doubts itself.
 const DOUBTFUL_MIN: usize = 3;
 /// So many must refute before a node does not trust its accusations.
@@ -169,8 +169,9 @@ pub(crate) struct Prober {
     silent: Vec<(NodeId, Instant)>,
     mistakes: Vec<(NodeId, Instant)>,
     mistaken: Option<Instant>,
-    /// Whether each of the last members that were probed answered, the latest last.
-    outcomes: VecDeque<(NodeId, bool)>,
+    /// Whether each of the last members that were probed answered, and when that was known; the
+    /// latest last.
+    outcomes: VecDeque<(NodeId, bool, Instant)>,
     /// Probes beyond the round robin, while most members stay silent.
     pub(crate) burst: Option<Burst>,
 }
@@ -258,20 +259,22 @@ impl Prober {
     }
 
     /// A probe of a member ended.
-    pub(crate) fn note_outcome(&mut self, id: NodeId, answered: bool) {
-        self.outcomes.retain(|(other, _)| *other != id);
+    pub(crate) fn note_outcome(&mut self, id: NodeId, answered: bool, now: Instant) {
+        self.outcomes.retain(|(other, ..)| *other != id);
         if self.outcomes.len() == OUTCOMES_MAX {
             self.outcomes.pop_front();
         }
-        self.outcomes.push_back((id, answered));
+        self.outcomes.push_back((id, answered, now));
     }
 
-    /// Whether nearly all of the members that were probed of late were silent: then the reason may
-    /// be this node's own.
-    pub(crate) fn is_doubtful(&self) -> bool {
-        let silent = self.outcomes.iter().filter(|(_, answered)| !answered);
-        let silent = silent.count();
-        silent >= DOUBTFUL_MIN && silent * 4 >= self.outcomes.len() * 3
+    /// Whether nearly all of the members that were probed within `window` were silent: then the
+    /// reason may be this node's own. Those that it has found dead since count as well: a few that
+    /// hear each other and nobody else would be sure of themselves as soon as only they are left.
+    pub(crate) fn is_doubtful(&self, window: Duration, now: Instant) -> bool {
+        let recent = self.outcomes.iter();
+        let recent = recent.filter(|(_, _, at)| now.since(*at) < window);
+        let silent = recent.clone().filter(|(_, answered, _)| !answered).count();
+        silent >= DOUBTFUL_MIN && silent * 4 >= recent.count() * 3
     }
 
     /// A member's smoothed round trip; zero where none is known.

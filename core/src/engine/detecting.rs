@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::Engine;
 use super::accusing::CALLED;
+use super::judging::ALONE_PATIENCE;
 use crate::config::ProbeTargets;
 use crate::member::{Fingerprint, Member};
 use crate::message::{Ack, Contact, Message, Nack, Ping, PingRequest, Rumor, SeqNo};
@@ -179,7 +180,7 @@ impl Engine {
         let Some(probe) = self.end_probe(seq) else {
             return;
         };
-        self.prober.note_outcome(probe.target, true);
+        self.prober.note_outcome(probe.target, true, now);
         self.awareness.improve();
         if directly && matches!(probe.stage, Stage::Direct) {
             self.prober.observe(probe.target, now.since(probe.started));
@@ -201,7 +202,7 @@ impl Engine {
             return;
         };
         self.stats.probes_failed += 1;
-        self.prober.note_outcome(target, false);
+        self.prober.note_outcome(target, false, now);
         if let Stage::Indirect { silent } = stage {
             self.awareness.worsen_unless_answered(started, silent.len());
         }
@@ -265,6 +266,12 @@ impl Engine {
             self.probe_besides(now, target);
         }
         self.timers.set(Timer::Burst, now + BURST_INTERVAL);
+    }
+
+    /// Whether nearly everybody was silent, for as long as a lone judge waits.
+    pub(super) fn is_doubtful(&self, now: Instant) -> bool {
+        let window = self.config.suspicion_max * ALONE_PATIENCE;
+        self.prober.is_doubtful(window, now)
     }
 
     /// Whether several have refuted of late what this node accused them of.
@@ -357,7 +364,7 @@ impl Engine {
                     self.on_probe_answered(now, ack.seq, directly);
                 } else if directly {
                     self.questions.close(ack.seq);
-                    self.prober.note_outcome(id, true);
+                    self.prober.note_outcome(id, true, now);
                     self.on_late_answer(now, id);
                 }
             }

@@ -18,7 +18,7 @@ const JUDGE_AGAIN: Duration = Duration::from_millis(500);
 /// After so many times the shortest suspicion the accused is asked once more before a verdict.
 const LAST_WORD: u32 = 2;
 /// How many times the longest suspicion a node waits whom few confirm.
-const ALONE_PATIENCE: u32 = 2;
+pub(super) const ALONE_PATIENCE: u32 = 2;
 
 impl Engine {
     // ---- trials ----
@@ -122,7 +122,7 @@ impl Engine {
                     life,
                     by: self.me,
                     accusers: self.config.verdict_quorum,
-                    doubtful: self.prober.is_doubtful(),
+                    doubtful: self.is_doubtful(now),
                 };
                 self.accept(now, &Rumor::Failed(failed), None, true);
             }
@@ -190,7 +190,7 @@ impl Engine {
             life: suspicion.life,
             by: self.me,
             accusers,
-            doubtful: self.prober.is_doubtful(),
+            doubtful: self.is_doubtful(now),
         };
         self.accept(now, &Rumor::Failed(failed), None, true);
     }

@@ -34,6 +34,10 @@ impl Engine {
         }
         match rumor {
             Rumor::Failed(failed) => self.on_verdict(now, from.id(), failed),
+            Rumor::Absent { .. } => {
+                self.on_record(now, from, rumor, true);
+                self.challenge_next(now);
+            }
             rumor => {
                 self.accept(now, rumor, Some(from.id()), true);
             }
@@ -51,7 +55,7 @@ impl Engine {
             self.stats.stale_rumors += 1;
         } else if self.is_disbelieved(failed.by) {
             self.stats.unbelieved += 1;
-        } else if member.is_present() && failed.doubtful && !self.prober.is_doubtful() {
+        } else if member.is_present() && failed.doubtful && !self.is_doubtful(now) {
             // Who hears hardly anybody may be deaf. Observers look for themselves.
             if self.refreshed_rings().subjects().contains(&failed.id) {
                 self.on_accusation(now, failed.id, failed.life, failed.by);
@@ -526,31 +530,36 @@ impl Engine {
     pub(super) fn on_records(&mut self, now: Instant, from: &Contact, records: &[Rumor]) {
         let forward = !matches!(self.phase, Phase::CatchingUp(_));
         for record in records {
-            let id = record.id();
-            if id == self.me {
+            if record.id() == self.me {
                 self.on_rumor_about_me(now, from, record);
-                continue;
-            }
-            let standing = record.standing();
-            let accused_by_me = || {
-                self.suspicions
-                    .get(&id)
-                    .is_some_and(|s| s.accusers().contains(&self.me))
-            };
-            let doubtful =
-                standing.state == State::Failed && self.is_present(id) && !accused_by_me();
-            if doubtful
-                && self
-                    .roster
-                    .member(id)
-                    .is_some_and(|member| standing > member.standing)
-            {
-                self.challenge(id, standing.life);
             } else {
-                self.accept(now, record, Some(from.id()), forward);
+                self.on_record(now, from, record, forward);
             }
         }
         self.challenge_next(now);
+    }
+
+    /// Somebody's whole fact about another member. Where that one is present here and failed there,
+    /// it is this node's own verdict, or a question, and travels as such.
+    fn on_record(&mut self, now: Instant, from: &Contact, record: &Rumor, forward: bool) {
+        let (id, standing) = (record.id(), record.standing());
+        let newer = |member: &Member| member.is_present() && standing > member.standing;
+        let in_doubt = standing.state == State::Failed && self.roster.member(id).is_some_and(newer);
+        if !in_doubt {
+            self.accept(now, record, Some(from.id()), forward);
+        } else if self.accuses(id) {
+            let accusers = self.suspicions[&id].accusers().len();
+            let failed = Failed {
+                id,
+                life: standing.life,
+                by: self.me,
+                accusers: u8::try_from(accusers).unwrap_or(u8::MAX),
+                doubtful: self.is_doubtful(now),
+            };
+            self.accept(now, &Rumor::Failed(failed), Some(from.id()), forward);
+        } else {
+            self.challenge(id, standing.life);
+        }
     }
 
     // ---- removals ----
