@@ -23,7 +23,9 @@ pub struct Config {
     pub probe_timeout_min: Duration,
     /// The most time that a direct probe waits, however slow the target has been. Default 500 ms.
     pub probe_timeout_max: Duration,
-    /// How many helpers are asked to probe a target that did not answer. Default 3.
+    /// How many helpers are asked to probe a target that did not answer: those of its observers that
+    /// know each other, of whom a prober that is none of them asks two. More than three are any
+    /// members. Default 3.
     pub indirect_probes: usize,
     /// Whom to probe. Default: the members that this node observes on the rings.
     pub probe_targets: ProbeTargets,
@@ -37,7 +39,8 @@ pub struct Config {
     pub suspicion_min: Duration,
     /// The time between suspicion and verdict with one accuser. Default 12 s.
     pub suspicion_max: Duration,
-    /// How many members must accuse before others believe a verdict unexamined. Default 3.
+    /// How many members must accuse before others believe a verdict unexamined. A member has eight
+    /// observers, so more than eight never do. Default 3.
     pub verdict_quorum: u8,
     /// After how long a member's flaps count for half. Default 60 s.
     pub flap_half_life: Duration,
@@ -57,7 +60,8 @@ pub struct Config {
     pub coalesce_min: Duration,
     /// Time between repetitions of news to random ring neighbours. Default 200 ms.
     pub gossip_interval: Duration,
-    /// How often a rumor is sent at most, the first flush apart. Default 3.
+    /// How often a rumor is repeated at most, after its first flush; each time that it is heard again
+    /// counts as one. Default 3.
     pub retransmits_max: u8,
     /// The size of a datagram's payload in bytes. Default 1100: below what every path carries.
     pub datagram_bytes_max: usize,
@@ -201,6 +205,17 @@ impl Config {
             cut_window: ms(4000),
             ..Self::lan()
         }
+    }
+}
+
+impl Config {
+    /// How long a datagram is worth waiting for a connection: a probe that waited for longer has
+    /// asked others meanwhile. 0.8 s on a LAN.
+    pub const fn cold_patience(&self) -> Duration {
+        self.probe_timeout_max
+            .saturating_mul(8)
+            .checked_div(5)
+            .expect("5 is not 0")
     }
 }
 

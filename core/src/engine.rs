@@ -137,6 +137,8 @@ pub struct Engine {
     partition: Option<Partition>,
     quorum: bool,
     bridges: BTreeMap<NodeId, Instant>,
+    /// When members that were failed were last heard again, of late.
+    returned: BTreeMap<NodeId, Instant>,
     heal_turns: u32,
     told: BTreeMap<NodeId, Instant>,
 
@@ -199,6 +201,7 @@ impl Engine {
             partition: None,
             quorum: true,
             bridges: BTreeMap::new(),
+            returned: BTreeMap::new(),
             heal_turns: 0,
             told: BTreeMap::new(),
             out: VecDeque::new(),
@@ -270,6 +273,9 @@ impl Engine {
             ("relays", self.questions.relays(), self.config.relays_max),
             ("members", self.roster.len(), self.config.members_max),
             ("answers to the unbelieved", self.told.len(), TOLD_MAX),
+            ("suspicions", self.suspicions.len(), self.config.members_max),
+            ("bridges", self.bridges.len(), healing::BRIDGES_MAX),
+            ("returned", self.returned.len(), spreading::RETURNED_MAX),
         ];
         for (what, len, max) in limits {
             if len > max {
@@ -277,6 +283,11 @@ impl Engine {
             }
         }
         self.roster.check_sums()
+    }
+
+    /// The numbers that it was started with.
+    pub fn config(&self) -> &Config {
+        &self.config
     }
 
     // ---- input ----
@@ -606,6 +617,8 @@ impl Engine {
         self.questions.sweep(now);
         self.flaps.sweep(self.config.flap_half_life, now);
         self.bridges.retain(|_, until| *until > now);
+        let bridge = self.config.bridge;
+        self.returned.retain(|_, at| now.since(*at) < bridge);
         self.told.retain(|_, at| now.since(*at) < TOLD_INTERVAL);
         self.proposals
             .retain(|_, at| now.since(*at) < self.config.join_timeout);
@@ -644,6 +657,7 @@ impl Engine {
         self.watch.clear();
         self.partition = None;
         self.bridges.clear();
+        self.returned.clear();
         self.mates.clear();
         self.doubts.clear();
         self.proposals.clear();

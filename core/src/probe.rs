@@ -31,6 +31,8 @@ const ROUND_TRIPS_MAX: usize = 1024;
 const OUTCOMES_MAX: usize = 32;
 /// So many of them must be silent before a node doubts itself.
 const DOUBTFUL_MIN: usize = 3;
+/// The most refutations that are told apart; more change nothing.
+const MISTAKES_MAX: usize = 64;
 /// So many must refute before a node does not trust its accusations.
 const MISTAKES_MIN: usize = 3;
 /// The weight of one probe in the estimate of loss, as a divisor.
@@ -296,7 +298,9 @@ impl Prober {
     pub(crate) fn note_mistake(&mut self, id: NodeId, window: Duration, now: Instant) {
         self.mistakes
             .retain(|&(other, at)| other != id && now.since(at) < window);
-        self.mistakes.push((id, now));
+        if self.mistakes.len() < MISTAKES_MAX {
+            self.mistakes.push((id, now));
+        }
         self.mistaken = Some(now);
         if self.is_mistaken(window, now) {
             self.burst = None;

@@ -14,6 +14,9 @@ use crate::time::Instant;
 
 /// The most accusers that are told apart; more change nothing.
 pub(crate) const ACCUSERS_MAX: usize = 16;
+/// The most members that are told of one accusation: all accusers, observers old and new, and the
+/// accused.
+const TOLD_MAX: usize = 2 * ACCUSERS_MAX;
 /// The most confirmations, the first accuser apart, that shorten a suspicion.
 const CONFIRMATIONS_MAX: usize = 3;
 /// How far flaps may stretch a suspicion, as a power of two.
@@ -61,9 +64,9 @@ impl Suspicion {
         new
     }
 
-    /// Somebody is to be told that this node accuses; false where it was already.
+    /// Somebody is to be told that this node accuses; false where it was already, or enough were.
     pub(crate) fn tell(&mut self, to: NodeId) -> bool {
-        let new = !self.told.contains(&to);
+        let new = !self.told.contains(&to) && self.told.len() < TOLD_MAX;
         if new {
             self.told.push(to);
         }

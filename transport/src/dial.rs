@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 use std::time::Duration;
 
-use convoke_core::{Class, Contact, Instant, NodeId, Target};
+use convoke_core::{Class, Config as EngineConfig, Contact, Instant, NodeId, Target};
 use quinn::{ClientConfig, Connection, VarInt};
 use tokio::time::timeout;
 
@@ -26,9 +26,6 @@ const DIALS_MAX: usize = 64;
 const WAITING_MAX: usize = 4096;
 /// Packets that wait for one connection. The oldest datagram is dropped for a newer one.
 const PACKETS_MAX: usize = 16;
-/// How long datagrams wait for a dial to begin, and then for its end. A probe that waited for longer
-/// has failed, and a packet to the dead less is sent: the third would leave after 0.9 s.
-const DATAGRAM_PATIENCE: Duration = Duration::from_millis(800);
 /// Time between two dials beside a connection that has gone stale.
 const REDIAL_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -43,6 +40,8 @@ pub(crate) struct Dials {
     /// Peers that only datagrams wait for.
     ordinary: VecDeque<Key>,
     running: usize,
+    /// How long datagrams wait for a dial to begin, and then for its end.
+    patience: Duration,
     redialed: HashMap<NodeId, Instant>,
 }
 
@@ -56,6 +55,8 @@ struct Dial {
     packets: Packets,
     since: Instant,
     waiting: Arc<Waiting>,
+    /// Whether its task runs. Until then its key waits in a queue, or in both.
+    begun: bool,
 }
 
 /// What waits for a dial, as its task sees it.
@@ -71,9 +72,9 @@ impl Waiting {
         self.0.compare_exchange(from, to, Relaxed, Relaxed).is_ok()
     }
 
-    /// Something waits that is worth the whole time.
-    fn for_stream(&self) {
-        self.change(Self::DATAGRAMS, Self::STREAMS);
+    /// Something waits that is worth the whole time. True where that is new.
+    fn for_stream(&self) -> bool {
+        self.change(Self::DATAGRAMS, Self::STREAMS)
     }
 
     /// The datagrams' time is over: true where nothing else waits, and so nobody any more.
@@ -87,7 +88,7 @@ impl Waiting {
 }
 
 impl Dials {
-    pub(crate) fn new(rim: Arc<Rim>) -> Self {
+    pub(crate) fn new(rim: Arc<Rim>, engine: &EngineConfig) -> Self {
         Self {
             named: rim.identity.client_config(GOSSIP_ALPN),
             stranger: rim.identity.stranger_config(GOSSIP_ALPN),
@@ -96,6 +97,7 @@ impl Dials {
             urgent: VecDeque::new(),
             ordinary: VecDeque::new(),
             running: 0,
+            patience: engine.cold_patience().min(DIAL_TIMEOUT),
             redialed: HashMap::new(),
         }
     }
@@ -114,6 +116,9 @@ impl Dials {
             .open
             .get_mut(&key)
             .expect("the dial is open: opened above");
+        if class == Class::Reliable && dial.waiting.for_stream() && !dial.begun {
+            self.urgent.push_back(key);
+        }
         if dial.push(class, bytes) {
             self.rim.counters.sends_dropped.add();
         }
@@ -126,6 +131,7 @@ impl Dials {
             packets,
             since: self.rim.now(),
             waiting: Arc::default(),
+            begun: false,
         };
         match class {
             Class::Reliable => {
@@ -187,13 +193,17 @@ impl Dials {
             let Some(key) = next.or_else(|| self.ordinary.pop_front()) else {
                 return;
             };
-            if self.open[&key].is_late(self.rim.now()) {
+            let (now, patience) = (self.rim.now(), self.patience);
+            let Some(open) = self.open.get_mut(&key).filter(|open| !open.begun) else {
+                continue;
+            };
+            if open.is_late(patience, now) {
                 self.open.remove(&key);
                 self.rim.counters.sends_dropped.add();
                 continue;
             }
-            let target = self.open[&key].target.clone();
-            let waiting = self.open[&key].waiting.clone();
+            open.begun = true;
+            let (target, waiting) = (open.target.clone(), open.waiting.clone());
             let config = match target {
                 Target::Node(_) => self.named.clone(),
                 Target::Address(_) => self.stranger.clone(),
@@ -202,7 +212,7 @@ impl Dials {
             self.rim.counters.dials.add();
             let rim = self.rim.clone();
             self.rim.tasks.spawn(async move {
-                let result = dial(&rim, &target, config, &waiting).await;
+                let result = dial(&rim, &target, config, patience, &waiting).await;
                 rim.hand_in(Input::Dialed { target, result }).await;
             });
         }
@@ -212,8 +222,8 @@ impl Dials {
 impl Dial {
     /// Whether nobody waits for its packets any more: where many peers are silent, datagrams for
     /// them must not keep the dials to others waiting.
-    fn is_late(&self, now: Instant) -> bool {
-        now - self.since > DATAGRAM_PATIENCE && !self.has_reliable()
+    fn is_late(&self, patience: Duration, now: Instant) -> bool {
+        now - self.since > patience && !self.has_reliable()
     }
 
     fn has_reliable(&self) -> bool {
@@ -235,9 +245,6 @@ impl Dial {
                 (None, Class::Datagram) => return true,
             }
         }
-        if class == Class::Reliable {
-            self.waiting.for_stream();
-        }
         self.packets.push_back((class, bytes));
         full
     }
@@ -254,6 +261,7 @@ async fn dial(
     rim: &Arc<Rim>,
     target: &Target,
     config: ClientConfig,
+    patience: Duration,
     waiting: &Waiting,
 ) -> Result<Arc<Link>, String> {
     let (id, address) = key(target);
@@ -270,9 +278,9 @@ async fn dial(
     drop(endpoints);
     let mut connecting =
         connecting.map_err(|error| format!("{address} can't be dialed: {error}"))?;
-    let mut answer = timeout(DATAGRAM_PATIENCE, &mut connecting).await;
+    let mut answer = timeout(patience, &mut connecting).await;
     if answer.is_err() && !waiting.gives_up() {
-        answer = timeout(DIAL_TIMEOUT - DATAGRAM_PATIENCE, connecting).await;
+        answer = timeout(DIAL_TIMEOUT.saturating_sub(patience), connecting).await;
     }
     let connection = match answer {
         Ok(Ok(connection)) => connection,
@@ -340,4 +348,22 @@ pub(crate) fn as_family_of(socket: SocketAddr, address: SocketAddr) -> SocketAdd
 /// The address without that mapping.
 pub(crate) fn canonical(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dial_is_given_up_only_while_datagrams_alone_wait_for_it() {
+        let (patient, urgent, late) = (Waiting::default(), Waiting::default(), Waiting::default());
+        assert!(patient.gives_up() && patient.was_given_up() && !patient.gives_up());
+        assert!(
+            urgent.for_stream() && !urgent.for_stream(),
+            "it is news once"
+        );
+        assert!(!urgent.gives_up() && !urgent.was_given_up());
+        late.gives_up();
+        assert!(!late.for_stream() && late.was_given_up(), "it begins again");
+    }
 }

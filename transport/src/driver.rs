@@ -72,7 +72,7 @@ impl Driver {
         callbacks: Callbacks,
     ) -> Self {
         Self {
-            dials: Dials::new(rim.clone()),
+            dials: Dials::new(rim.clone(), engine.config()),
             seeds: Seeds::default(),
             caller: Caller::start(callbacks, rim.clone()),
             swept: rim.now(),

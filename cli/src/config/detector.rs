@@ -146,9 +146,9 @@ fn suspicion() -> Vec<Key> {
         key(
             "detector.verdict_quorum",
             |s| &mut s.engine.verdict_quorum,
-            "How many accusers make a verdict that others believe unexamined.",
+            "How many accusers make a verdict that others believe unexamined: a member has 8 observers.",
         )
-        .within(1, 32),
+        .within(1, 8),
         key(
             "detector.flap_half_life",
             |s| &mut s.engine.flap_half_life,

@@ -35,8 +35,8 @@ pub(super) struct Doubt {
     request: JoinRequest,
 }
 
-/// News go straight to so many that were let in just now. In a storm more would cost the seed
-/// megabytes, and those who join tell each other.
+/// News go straight to who was let in just now unless they go to so many already. In a storm more
+/// would cost the seed megabytes, and those who join tell each other.
 const JOINERS_BRIDGED: usize = 8;
 
 impl Engine {

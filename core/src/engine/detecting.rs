@@ -11,6 +11,7 @@ use crate::message::{Ack, Contact, Message, Nack, Ping, PingRequest, Rumor, SeqN
 use crate::name::NodeId;
 use crate::output::Class;
 use crate::probe::{Burst, PROBE_DURATION_MIN, Probe, Purpose, Stage};
+use crate::ring;
 use crate::time::Instant;
 use crate::timers::Timer;
 
@@ -158,7 +159,12 @@ impl Engine {
         let mut helpers = self.bench(target);
         self.rng.shuffle(&mut helpers);
         helpers.truncate(count);
-        while helpers.len() < count.min(CALLED) {
+        let least = if count < ring::BENCH {
+            count.min(CALLED)
+        } else {
+            count
+        };
+        while helpers.len() < least {
             let fits = |id, member: &Member| {
                 id != me && id != target && member.is_healthy() && !helpers.contains(&id)
             };
@@ -228,10 +234,12 @@ impl Engine {
 
     /// Nobody was heard, and the neighbours may all be on another side: calls some others.
     fn seek_company(&mut self, now: Instant) {
+        let mut asked = vec![self.me];
         for _ in 0..COMPANY_SIZE {
-            let me = self.me;
-            let random = self.roster.random_present(&mut self.rng, |id, _| id != me);
+            let fits = |id, _: &Member| !asked.contains(&id);
+            let random = self.roster.random_present(&mut self.rng, fits);
             let Some(id) = random else { return };
+            asked.push(id);
             let seq = self.questions.ask(id, Purpose::Contact, now);
             self.send_ping(id, Class::Datagram, seq);
         }

@@ -24,7 +24,7 @@ const RETURN_PAUSE_MIN: Duration = Duration::from_millis(500);
 /// … to this.
 const RETURN_PAUSE_MAX: Duration = Duration::from_secs(5);
 /// The most peers that news go to for having come back just now.
-const BRIDGES_MAX: usize = 64;
+pub(super) const BRIDGES_MAX: usize = 64;
 
 impl Engine {
     // ---- contacting the lost ----

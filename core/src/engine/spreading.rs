@@ -21,6 +21,8 @@ const FLUSH_RUMORS_MAX: usize = 256;
 const GOSSIP_PEERS: usize = 2;
 /// A packet of records is closed when it has this many bytes.
 const RECORDS_BYTES: usize = 256 << 10;
+/// The most members of which it is remembered that they came back just now.
+pub(super) const RETURNED_MAX: usize = 16_384;
 /// How long a comparison waits for news that were not sent yet.
 const FRESH_PATIENCE: Duration = Duration::from_millis(50);
 
@@ -72,8 +74,8 @@ impl Engine {
     /// Whether a member came back just now, from another side of the network maybe: a verdict that
     /// it brings was found over there.
     fn came_back(&self, now: Instant, id: NodeId) -> bool {
-        let lately = |member: &Member| now.since(member.since) < self.config.bridge;
-        !self.bridges.is_empty() && self.roster.member(id).is_some_and(lately)
+        let returned = self.returned.get(&id);
+        returned.is_some_and(|&at| now.since(at) < self.config.bridge)
     }
 
     pub(super) fn verdict_quorum(&self) -> u8 {
@@ -198,6 +200,9 @@ impl Engine {
         if was == Some(State::Failed) {
             self.watch.on_returned(id);
             self.bridge(now, id);
+            if self.returned.len() < RETURNED_MAX {
+                self.returned.insert(id, now);
+            }
         }
         let profile = self
             .roster

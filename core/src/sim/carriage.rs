@@ -26,8 +26,6 @@ const RETRY_MAX: Duration = Duration::from_secs(1);
 const DIAL_RETRY_MIN: Duration = Duration::from_millis(300);
 /// How long a handshake is tried.
 const DIAL_TIMEOUT: Duration = Duration::from_secs(2);
-/// How long a datagram waits for a handshake, and a handshake goes on for datagrams alone.
-const DATAGRAM_PATIENCE: Duration = Duration::from_millis(800);
 /// How many packets wait for one handshake; more are dropped.
 const WAITING_MAX: usize = 16;
 
@@ -56,6 +54,8 @@ pub(super) struct Dial<P: Protocol> {
     pub(super) life: Life,
     begun: Instant,
     tries: u32,
+    /// When its next packet leaves.
+    next: Instant,
     pub(super) waiting: Vec<Flight<P>>,
 }
 
@@ -372,6 +372,7 @@ impl<P: Protocol> World<P> {
             life,
             begun: now,
             tries: 0,
+            next: now,
             waiting: Vec::new(),
         });
         let begins = dial.waiting.is_empty();
@@ -385,33 +386,58 @@ impl<P: Protocol> World<P> {
         }
     }
 
-    /// One try of a handshake: both directions must carry it, and somebody must be there.
+    /// A handshake's next packet leaves, or nobody waits for it any longer.
     pub(super) fn dial(&mut self, from: usize, to: SocketAddr) {
         let Some(dial) = self.dials.get_mut(&(from, to)) else {
             return;
         };
-        let (life, begun, tries) = (dial.life, dial.begun, dial.tries);
-        dial.tries += 1;
+        let (life, begun) = (dial.life, dial.begun);
         let reliable = |flight: &Flight<P>| flight.class == Class::Reliable;
-        let patience = if dial.waiting.iter().any(reliable) {
-            DIAL_TIMEOUT
+        let datagrams_end = begun + P::cold_patience(&self.config).min(DIAL_TIMEOUT);
+        let end = if dial.waiting.iter().any(reliable) {
+            begun + DIAL_TIMEOUT
         } else {
-            DATAGRAM_PATIENCE
+            datagrams_end
         };
-        if self.now.since(begun) >= patience {
-            return self.end_dial(from, to, "timed out");
-        }
         if self.nodes[from].running(life).is_none() {
             self.dials.remove(&(from, to));
-            return;
+        } else if self.now >= end {
+            // Who gives up says so, in one more padded packet.
+            self.through_uplink(from, self.now, INITIAL_BYTES);
+            self.end_dial(from, to, "timed out");
+        } else if self.now >= dial.next {
+            self.try_dial(from, to);
         }
-        // Until it is answered, a handshake is one padded packet, over and over.
-        let leaves = self.through_uplink(from, self.now, INITIAL_BYTES);
+        let Some(dial) = self.dials.get(&(from, to)) else {
+            return;
+        };
+        let mut at = dial.next.min(begun + DIAL_TIMEOUT);
+        if self.now < datagrams_end {
+            at = at.min(datagrams_end);
+        }
+        self.queue.schedule(at, Happening::Dial { from, to });
+    }
+
+    /// One try of a handshake: both directions must carry it, and somebody must be there.
+    fn try_dial(&mut self, from: usize, to: SocketAddr) {
+        let now = self.now;
+        let dial = self
+            .dials
+            .get_mut(&(from, to))
+            .expect("found by the caller");
+        let (life, tries) = (dial.life, dial.tries);
+        dial.next = now + DIAL_RETRY_MIN * (1 << tries.min(4));
+        dial.tries += 1;
+        // Until it is answered, a handshake is one padded packet, and two at each repetition.
+        let packets = if tries == 0 { 1 } else { 2 };
+        let leaves = self.through_uplink(from, now, INITIAL_BYTES * packets);
         self.nodes[from].sent.dials += 1;
         let host = self.host_at(to).filter(|_| leaves.is_some());
         let reached = host.filter(|&host| {
             let lost = |world: &mut Self, a, b| world.network.loses(a, b, &mut world.rng);
-            self.network.is_open(from, host) && !lost(self, from, host) && !lost(self, host, from)
+            self.network.is_open(from, host)
+                && !(0..packets).all(|_| lost(self, from, host))
+                && !lost(self, host, from)
         });
         let node = reached.map(|host| (host, &self.nodes[host]));
         match node.map(|(host, node)| (host, node.refuses, node.process.as_ref())) {
@@ -420,11 +446,7 @@ impl<P: Protocol> World<P> {
                 self.shake_hands(from, life, host, there, to);
             }
             Some((_, true, None)) => self.end_dial(from, to, "connection refused"),
-            _ => {
-                let wait = DIAL_RETRY_MIN * (1 << tries.min(4));
-                let at = (self.now + wait).min(begun + DIAL_TIMEOUT);
-                self.queue.schedule(at, Happening::Dial { from, to });
-            }
+            _ => {}
         }
     }
 
@@ -446,7 +468,7 @@ impl<P: Protocol> World<P> {
         let done = answered + there_and_back;
         self.connections.open((from, life), (host, there), done);
         for flight in dial.waiting {
-            let late = done.since(flight.sent) > DATAGRAM_PATIENCE;
+            let late = done.since(flight.sent) > P::cold_patience(&self.config);
             if flight.class == Class::Reliable || !late {
                 self.depart_at(done, flight);
             }

@@ -206,6 +206,10 @@ impl Protocol for Engine {
         HEADER_BYTES + packet.messages.iter().map(message_bytes).sum::<usize>()
     }
 
+    fn cold_patience(config: &Config) -> Duration {
+        config.cold_patience()
+    }
+
     fn carrier() -> Carrier {
         Carrier::Quic
     }

@@ -109,6 +109,11 @@ pub trait Protocol: Sized {
     /// The size of a packet in bytes, as its encoder makes it, without the transport's headers.
     fn packet_bytes(packet: &Self::Packet) -> usize;
 
+    /// How long a datagram waits for a handshake, and a handshake goes on for datagrams alone.
+    fn cold_patience(_config: &Self::Config) -> Duration {
+        Duration::ZERO
+    }
+
     /// How its packets travel.
     fn carrier() -> Carrier;
 

@@ -357,6 +357,29 @@ fn a_host_that_is_deaf_and_hears_by_turns_of_20_s_harms_nobody_else() {
     assert!(world.is_converged(), "{}", world.describe());
 }
 
+/// Three that hear each other alone are as many as make a verdict. What they had found was taken
+/// from their lists, passed on as whole facts, and believed unexamined.
+#[test]
+fn three_that_hear_nobody_else_fell_no_healthy_one() {
+    for seed in 0..6 {
+        let mut world = World::cluster(seed, 24);
+        let since = world.now;
+        let deaf = [3, 10, 17];
+        let others = (0..24).filter(|n| !deaf.contains(n));
+        others.for_each(|other| {
+            deaf.iter()
+                .for_each(|&to| world.network.cut_one_way(other, to));
+        });
+        world.run_for(s(40));
+        let healthy: Vec<_> = world
+            .wrong_failures(since)
+            .into_iter()
+            .filter(|failure| !deaf.contains(&failure.about) && !deaf.contains(&failure.by))
+            .collect();
+        assert!(healthy.is_empty(), "{seed}: {healthy:?}");
+    }
+}
+
 #[test]
 fn nodes_that_block_now_and_then_fell_no_healthy_one() {
     // Lifeguard's anomaly: some nodes stop for a while, run for a moment, stop again.
