@@ -1,6 +1,6 @@
 //! The ledger: what all processes told, counted, and who knew of what when.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::time::Duration;
 
 use super::protocol::{Health, Protocol};
@@ -15,8 +15,10 @@ use crate::time::Instant;
 pub struct Ledger {
     /// Suspicions.
     pub suspicions: u64,
-    /// Suspicions that ended well.
+    /// Those of them that ended well.
     pub refutations: u64,
+    /// Who told a suspicion of whom that has not ended.
+    open: HashSet<(u32, u32)>,
     /// Verdicts about nodes that were well, by nodes that could have reached them.
     pub false_failed_events: u64,
     /// About whom.
@@ -87,6 +89,18 @@ impl Ledger {
             .map(|(&subject, watch)| (subject, watch))
     }
 
+    /// A refutation counts where the suspicion did: also what is refuted twice is so once.
+    fn note_suspicion(&mut self, who: (u32, u32), event: &Event) {
+        match event {
+            Event::MemberSuspected(_) => {
+                self.suspicions += 1;
+                self.open.insert(who);
+            }
+            Event::MemberRefuted(_) => self.refutations += u64::from(self.open.remove(&who)),
+            _ => drop(self.open.remove(&who)),
+        }
+    }
+
     /// Begins to count anew.
     pub fn reset(&mut self) {
         let (unwell, notes_max) = (std::mem::take(&mut self.unwell), self.notes_max);
@@ -135,13 +149,13 @@ impl<P: Protocol> World<P> {
                 *running.unwrap_or(&several[0])
             }
         };
-        match event {
-            Event::MemberSuspected(_) => self.ledger.suspicions += 1,
-            Event::MemberRefuted(_) => self.ledger.refutations += 1,
-            Event::MemberFailed(_) => self.note_verdict(observer, subject),
-            _ => {}
+        if matches!(event, Event::MemberFailed(_)) {
+            self.note_verdict(observer, subject);
         }
+        let number = |n: usize| u32::try_from(n).expect("fewer nodes than addresses");
+        let who = (number(observer), number(subject));
         let ledger = &mut self.ledger;
+        ledger.note_suspicion(who, event);
         if let Some(watch) = ledger
             .watches
             .get_mut(&subject)
@@ -155,11 +169,10 @@ impl<P: Protocol> World<P> {
             }
         }
         if ledger.notes.len() < ledger.notes_max {
-            let number = |n: usize| u32::try_from(n).expect("fewer nodes than addresses");
             ledger.notes.push(Note {
                 at: now,
-                observer: number(observer),
-                subject: number(subject),
+                observer: who.0,
+                subject: who.1,
                 health,
             });
         }

@@ -11,6 +11,7 @@ pub mod chaos;
 mod check;
 mod connection;
 mod convoke;
+mod differences;
 mod ledger;
 mod network;
 mod node;

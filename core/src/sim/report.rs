@@ -16,7 +16,7 @@ pub struct Setup {
     pub protocol: Contender,
     /// How many nodes.
     pub nodes: usize,
-    /// The share of packets that are lost on every link, 0 to 1.
+    /// The share of packets that are lost on every link, 0 to 1; in the scenario of loss too.
     pub loss: f64,
     /// How packets travel.
     pub net: Net,
@@ -155,7 +155,7 @@ pub struct Run {
     pub missed: u64,
     /// Suspicions that were told.
     pub suspicions: u64,
-    /// Suspicions that ended well.
+    /// Those of them that ended well.
     pub refutations: u64,
     /// Protocol messages that were sent: packets, acknowledgements of QUIC apart.
     pub messages: u64,
@@ -168,6 +168,8 @@ pub struct Run {
     pub measured: Duration,
     /// Whether at the end all who should be members, and nobody else, held each other.
     pub converged: bool,
+    /// Where it did not converge: whom who held as what at the end, in words.
+    pub differences: Vec<String>,
     /// What was wrong, in words, where a checker found something.
     pub violations: Vec<String>,
     /// Load over time, of all nodes together, in bins of equal width from the start of measuring.
@@ -192,8 +194,21 @@ impl Run {
 pub struct Load {
     /// The width of a bin.
     pub width: Duration,
+    /// The width of the last one, where measuring ended within it.
+    pub last: Option<Duration>,
     /// Messages and bytes in each.
     pub bins: Vec<(u64, u64)>,
+}
+
+impl Load {
+    /// How long it was measured.
+    pub fn length(&self) -> Duration {
+        let whole = self
+            .bins
+            .len()
+            .saturating_sub(usize::from(self.last.is_some()));
+        self.width.mul_f64(whole as f64) + self.last.unwrap_or_default()
+    }
 }
 
 /// A node changed its mind about another.

@@ -97,12 +97,14 @@ fn stop_and_go<P: Protocol>(stage: &mut Stage<'_, P>, cell: &Cell, length: Durat
     }
     note_detection(stage, &anomalous);
     stage.stop_measuring();
-    let whole = stage.until(RECOVERY, World::is_converged).is_some();
+    let whole = stage.until(RECOVERY, World::is_converged);
+    let whole = stage.conclude(&stage.world.running(), whole.is_some());
     stage.close_ledger();
     whole
 }
 
-/// How soon those who were well found the ones that stood still.
+/// How soon those who were well found the ones that stood still; of those that nobody found there
+/// is no sample at all.
 fn note_detection<P: Protocol>(stage: &mut Stage<'_, P>, anomalous: &[usize]) {
     let well = |n: &usize| !anomalous.contains(n);
     let well: Vec<_> = (0..stage.nodes).filter(well).collect();
@@ -111,9 +113,11 @@ fn note_detection<P: Protocol>(stage: &mut Stage<'_, P>, anomalous: &[usize]) {
             continue;
         };
         let mine = well.iter().filter_map(|o| watch.known.get(o));
-        let first = mine.min().map(|at| at.since(watch.since));
+        let Some(first) = mine.min() else {
+            continue;
+        };
         stage.run.first_suspected.extend(watch.suspected());
-        stage.run.first_failed.extend(first);
+        stage.run.first_failed.push(first.since(watch.since));
         let everywhere = watch.known_by(well.iter().copied());
         stage.run.failed_everywhere.extend(everywhere);
     }

@@ -34,7 +34,8 @@ pub(super) fn play<P: Protocol>(stage: &mut Stage<'_, P>) {
     stage.mark("calm");
     let whole = stage.until(RECOVERY, World::is_converged);
     stage.run.healed.extend(whole);
-    stage.run.converged = whole.is_some();
+    stage.run.missed += u64::from(whole.is_none());
+    stage.conclude(&stage.world.running(), whole.is_some());
 }
 
 /// A member crashes, says goodbye and ends, or a newcomer joins: a third each.

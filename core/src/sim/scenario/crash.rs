@@ -6,6 +6,8 @@ use super::super::protocol::{Health, Protocol};
 use super::stage::Stage;
 
 const LIMIT: Duration = Duration::from_secs(120);
+/// The last one judges nobody for minutes: it may be itself that hears nobody.
+const LIMIT_OF_THE_LAST: Duration = Duration::from_secs(300);
 const ONE_IN: f64 = 0.1;
 
 pub(super) fn one<P: Protocol>(stage: &mut Stage<'_, P>) {
@@ -26,15 +28,22 @@ fn die<P: Protocol>(stage: &mut Stage<'_, P>, count: usize) {
     stage.pass(phase);
     stage.measure();
     let dead = stage.draw(count);
-    stage.mark("crash");
+    stage.mark(match dead.len() {
+        1 => "crash".to_owned(),
+        count => format!("{count} of {} crash", stage.nodes),
+    });
     let now = stage.world.now;
     for &number in &dead {
         stage.world.crash(number);
         stage.world.ledger.watch(number, Health::Failed, now);
     }
     let living = stage.world.running();
-    stage.await_news(&living, LIMIT);
+    let limit = match living.len() {
+        1 => LIMIT_OF_THE_LAST,
+        _ => LIMIT,
+    };
+    stage.await_news(&living, limit);
     stage.stop_measuring();
     stage.pass(Duration::from_secs(5));
-    stage.run.converged = stage.world.agree(&living);
+    stage.conclude(&living, true);
 }

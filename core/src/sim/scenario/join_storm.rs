@@ -7,12 +7,15 @@ use super::super::world::World;
 use super::stage::Stage;
 
 const LIMIT: Duration = Duration::from_secs(120);
+/// Of the load over time: a small cluster takes a few of them.
+const BIN: Duration = Duration::from_millis(1);
 
 pub(super) fn play<P: Protocol>(stage: &mut Stage<'_, P>) {
     stage.plan(Duration::from_secs(10));
     let nodes = stage.nodes;
     stage.world.add_many(nodes);
     stage.pass(Duration::from_secs(1));
+    stage.bin = BIN;
     stage.measure();
     stage.mark("join");
     for joiner in 1..nodes {
@@ -23,5 +26,5 @@ pub(super) fn play<P: Protocol>(stage: &mut Stage<'_, P>) {
     stage.run.missed += u64::from(took.is_none());
     stage.stop_measuring();
     stage.pass(Duration::from_secs(5));
-    stage.run.converged = took.is_some() && stage.world.is_converged();
+    stage.conclude(&stage.world.running(), took.is_some());
 }

@@ -30,5 +30,5 @@ pub(super) fn play<P: Protocol>(stage: &mut Stage<'_, P>) {
     let above = |total: u64, rest: u64| total.saturating_sub((rest as f64 * at_rest) as u64);
     stage.run.messages = above(stage.run.messages, messages);
     stage.run.bytes = above(stage.run.bytes, bytes);
-    stage.run.converged = stage.world.agree(&others);
+    stage.conclude(&others, true);
 }

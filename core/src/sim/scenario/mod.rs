@@ -64,3 +64,6 @@ fn play<P: Protocol>(
     }
     stage.finish()
 }
+
+#[cfg(test)]
+mod tests;

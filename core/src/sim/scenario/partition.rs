@@ -21,12 +21,13 @@ pub(super) fn play<P: Protocol>(stage: &mut Stage<'_, P>) {
     stage.pass(time);
     stage.stop_measuring();
     stage.world.network.mend();
+    stage.world.network.host_loss.clear();
     stage.mark("the network is whole");
     let healed = stage.until(LIMIT, World::is_converged);
     stage.run.healed.extend(healed);
     stage.run.missed += u64::from(healed.is_none());
     stage.pass(Duration::from_secs(20));
-    stage.run.converged = healed.is_some() && stage.world.is_converged();
+    stage.conclude(&stage.world.running(), healed.is_some());
 }
 
 fn cut<P: Protocol>(stage: &mut Stage<'_, P>) {

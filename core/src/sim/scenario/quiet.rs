@@ -9,8 +9,6 @@ use super::stage::Stage;
 const STEADY: Duration = Duration::from_secs(60);
 const LOSS: Duration = Duration::from_secs(600);
 const RECOVERY: Duration = Duration::from_secs(60);
-/// The share that is lost where nothing is said.
-const LOST: f64 = 0.1;
 
 pub(super) fn steady<P: Protocol>(stage: &mut Stage<'_, P>) {
     let time = stage.params.duration.unwrap_or(STEADY);
@@ -19,7 +17,7 @@ pub(super) fn steady<P: Protocol>(stage: &mut Stage<'_, P>) {
     stage.measure();
     stage.pass(time);
     stage.stop_measuring();
-    stage.run.converged = stage.world.is_converged();
+    stage.conclude(&stage.world.running(), true);
 }
 
 pub(super) fn loss<P: Protocol>(stage: &mut Stage<'_, P>) {
@@ -27,14 +25,11 @@ pub(super) fn loss<P: Protocol>(stage: &mut Stage<'_, P>) {
     stage.plan(time + STEADY / 2);
     stage.settle();
     stage.measure();
-    if stage.world.network.loss == 0.0 {
-        stage.world.network.loss = LOST;
-    }
     stage.mark(format!("{:.0} % loss", stage.world.network.loss * 100.0));
     stage.pass(time);
     stage.stop_measuring();
     stage.world.network.loss = 0.0;
     stage.mark("no loss");
     let whole = stage.until(RECOVERY, World::is_converged);
-    stage.run.converged = whole.is_some();
+    stage.conclude(&stage.world.running(), whole.is_some());
 }

@@ -41,7 +41,7 @@ pub(super) fn play<P: Protocol>(stage: &mut Stage<'_, P>) {
     stage.run.missed += u64::from(whole.is_none());
     stage.stop_measuring();
     stage.pass(Duration::from_secs(10));
-    stage.run.converged = whole.is_some() && stage.world.is_converged();
+    stage.conclude(&stage.world.running(), whole.is_some());
 }
 
 /// Starts a node again. Those that remember find back by themselves; the others are told whom to

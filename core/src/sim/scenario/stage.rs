@@ -11,10 +11,12 @@ use crate::time::Instant;
 /// How long a settled cluster runs before anything is measured: every member has been probed by
 /// all of its observers, and their connections are warm.
 const WARM_UP: Duration = Duration::from_secs(20);
-/// The width of a bin of the load over time.
+/// The width of a bin of the load over time, where no scenario wants finer ones.
 const BIN: Duration = Duration::from_millis(100);
 /// Above this size, packets do not go through the codec: their bytes are counted all the same.
 const CODEC_NODES_MAX: usize = 256;
+/// How long views may take to agree once nothing gets lost any more.
+const AGREEMENT: Duration = Duration::from_secs(60);
 /// How often what is waited for is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(1);
 
@@ -29,6 +31,8 @@ pub(super) struct Stage<'a, P: Protocol> {
     config: P::Config,
     setup: &'a Setup,
     progress: &'a mut dyn FnMut(Progress),
+    /// The width of a bin of the load over time.
+    pub(super) bin: Duration,
     next_bin: Instant,
     binned: (u64, u64),
     measuring: bool,
@@ -57,6 +61,7 @@ impl<'a, P: Protocol> Stage<'a, P> {
             config,
             setup,
             progress,
+            bin: BIN,
             next_bin: Instant::ORIGIN,
             binned: (0, 0),
             measuring: false,
@@ -93,10 +98,10 @@ impl<'a, P: Protocol> Stage<'a, P> {
         self.world.ledger.reset();
         self.run.began = self.world.now;
         self.run.load = Load {
-            width: BIN,
-            bins: Vec::new(),
+            width: self.bin,
+            ..Load::default()
         };
-        self.next_bin = self.world.now + BIN;
+        self.next_bin = self.world.now + self.bin;
         self.binned = (0, 0);
         self.measuring = true;
     }
@@ -140,7 +145,7 @@ impl<'a, P: Protocol> Stage<'a, P> {
             let bin = (total.0 - self.binned.0, total.1 - self.binned.1);
             self.run.load.bins.push(bin);
             self.binned = total;
-            self.next_bin += BIN;
+            self.next_bin += self.bin;
         }
         let done = self.world.now.since(Instant::ORIGIN).as_secs_f64();
         let share = (done / self.planned.as_secs_f64().max(1e-9)).min(0.999);
@@ -203,6 +208,7 @@ impl<'a, P: Protocol> Stage<'a, P> {
         }
         self.measuring = false;
         let (messages, bytes) = self.sent();
+        self.close_bin((messages, bytes));
         let busiest = self.world.nodes.iter().map(|node| node.sent.bytes).max();
         self.run.messages += messages;
         self.run.bytes += bytes;
@@ -210,18 +216,53 @@ impl<'a, P: Protocol> Stage<'a, P> {
         self.run.measured += self.world.now - self.run.began;
     }
 
+    /// What was sent since the last whole bin is one of its own.
+    fn close_bin(&mut self, total: (u64, u64)) {
+        let left = self.next_bin.since(self.world.now).min(self.bin);
+        if left < self.bin {
+            let bin = (total.0 - self.binned.0, total.1 - self.binned.1);
+            self.run.load.bins.push(bin);
+            self.run.load.last = Some(self.bin - left);
+        }
+    }
+
+    /// The verdict at the end: whether these agree, if all came `in_time` until now. A suspicion
+    /// that is on its way at this moment is no disagreement: what gets lost by chance ends then,
+    /// and they are waited for. What is told meanwhile is not counted.
+    pub(super) fn conclude(&mut self, group: &[usize], in_time: bool) -> bool {
+        if in_time && !self.world.agree(group) {
+            self.close_ledger();
+            if std::mem::take(&mut self.world.network.loss) > 0.0 {
+                self.mark("no loss");
+            }
+            self.until(AGREEMENT, |world| world.agree(group));
+            self.take_notes();
+            self.world.ledger.reset();
+        }
+        let agreed = in_time && self.world.agree(group);
+        if !agreed && self.run.differences.is_empty() {
+            self.run.differences = self.world.differences(group);
+        }
+        self.run.converged = agreed;
+        agreed
+    }
+
     /// Takes what the ledger counted into the run.
     pub(super) fn close_ledger(&mut self) {
+        self.take_notes();
         let ledger = &mut self.world.ledger;
         self.run.false_failed_events += ledger.false_failed_events;
         self.run.false_failed_at_well += ledger.false_failed_at_well;
         self.run.false_failed_members += ledger.false_failed.len() as u64;
         self.run.suspicions += ledger.suspicions;
         self.run.refutations += ledger.refutations;
-        let room = Run::NOTES_MAX.saturating_sub(self.run.notes.len());
-        let notes = std::mem::take(&mut ledger.notes);
-        self.run.notes.extend(notes.into_iter().take(room));
         ledger.reset();
+    }
+
+    fn take_notes(&mut self) {
+        let room = Run::NOTES_MAX.saturating_sub(self.run.notes.len());
+        let notes = std::mem::take(&mut self.world.ledger.notes);
+        self.run.notes.extend(notes.into_iter().take(room));
     }
 
     pub(super) fn finish(mut self) -> Run {

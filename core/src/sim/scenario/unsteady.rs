@@ -87,5 +87,5 @@ fn end<P: Protocol>(stage: &mut Stage<'_, P>) {
     let healed = stage.until(RECOVERY, World::is_converged);
     stage.run.healed.extend(healed);
     stage.run.missed += u64::from(healed.is_none());
-    stage.run.converged = healed.is_some();
+    stage.conclude(&stage.world.running(), healed.is_some());
 }

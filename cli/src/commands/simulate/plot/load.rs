@@ -61,8 +61,9 @@ pub(super) fn draw(
         .y_label_formatter(&|number| tick(*number))
         .y_desc(format!("{}/s of a node", unit.1))
         .draw()?;
-    unmeasured(&chart, clock, clock.units(width) * rates.len() as f64, top)?;
-    let steps = steps(&rates, clock.units(width), clock.end(), unit.0);
+    unmeasured(&chart, clock, clock.units(run.load.length()), top)?;
+    let end = clock.end().min(clock.units(run.load.length()));
+    let steps = steps(&rates, clock.units(width), end, unit.0);
     let mut filled = steps.clone();
     filled.extend([(steps[steps.len() - 1].0, 0.0), (steps[0].0, 0.0)]);
     chart.draw_series([Polygon::new(filled, GREEN.mix(0.22))])?;
@@ -96,11 +97,19 @@ fn rates(run: &Run, nodes: usize, together: usize) -> Vec<f64> {
     if seconds <= 0.0 {
         return Vec::new();
     }
-    let rate = |bins: &[(u64, u64)]| {
+    let length = run.load.length().as_secs_f64();
+    let rate = |(index, bins): (usize, &[(u64, u64)])| {
         let sent: u64 = bins.iter().map(|(_, bytes)| bytes).sum();
-        sent as f64 / (seconds * bins.len() as f64 * nodes as f64)
+        let begun = seconds * (index * together) as f64;
+        let time = (seconds * bins.len() as f64).min(length - begun);
+        sent as f64 / (time * nodes as f64)
     };
-    run.load.bins.chunks(together).map(rate).collect()
+    run.load
+        .bins
+        .chunks(together)
+        .enumerate()
+        .map(rate)
+        .collect()
 }
 
 /// The unit that suits the most: how many bytes, and its name. None where nothing was sent.
@@ -134,12 +143,22 @@ mod tests {
             load: Load {
                 width: Duration::from_millis(500),
                 bins: vec![(1, 1000), (1, 3000), (0, 0)],
+                ..Load::default()
             },
             ..Run::default()
         };
         assert_eq!(rates(&run, 10, 1), [200.0, 600.0, 0.0]);
         assert_eq!(rates(&run, 10, 2), [400.0, 0.0]);
         assert_eq!(rates(&Run::default(), 10, 1), [0.0; 0]);
+        let short = Run {
+            load: Load {
+                last: Some(Duration::from_millis(50)),
+                bins: vec![(1, 1000)],
+                ..run.load
+            },
+            ..Run::default()
+        };
+        assert_eq!(rates(&short, 10, 1), [2000.0]);
     }
 
     #[test]

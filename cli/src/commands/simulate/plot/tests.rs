@@ -30,6 +30,7 @@ fn seen() -> Run {
         load: Load {
             width: Duration::from_millis(100),
             bins: (0..50).map(|bin| (bin, bin * 10_000)).collect(),
+            ..Load::default()
         },
         ended: at(9000),
         ..crash(1, 4000)
