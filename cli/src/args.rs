@@ -235,8 +235,12 @@ fn size(text: &str) -> Result<usize, String> {
 }
 
 fn assignment(text: &str) -> Result<(String, String), String> {
+    key_and_value(text, "cluster.autoclean=10m")
+}
+
+fn key_and_value(text: &str, example: &str) -> Result<(String, String), String> {
     let found = text.split_once('=').filter(|(key, _)| !key.is_empty());
-    let (key, value) = found.ok_or("expected KEY=VALUE, such as cluster.autoclean=10m")?;
+    let (key, value) = found.ok_or_else(|| format!("expected KEY=VALUE, such as {example}"))?;
     Ok((key.to_owned(), value.to_owned()))
 }
 

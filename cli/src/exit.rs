@@ -18,6 +18,8 @@ pub(crate) enum Code {
     NoNode = 3,
     /// What was waited for did not come about in time.
     Timeout = 4,
+    /// Ctrl-C ended what would have gone on.
+    Interrupted = 130,
     /// The configuration or the environment is wrong: starting again will not help.
     Configuration = 78,
 }
@@ -69,8 +71,12 @@ pub(crate) fn report(result: anyhow::Result<()>) -> ExitCode {
     if is_closed_pipe(&error) {
         return ExitCode::SUCCESS;
     }
+    let of_stdout = match is_of_stdout(&error) {
+        true => "cannot write to stdout: ",
+        false => "",
+    };
     // Where stderr is closed as well, there is nobody left to tell.
-    let _ = writeln!(io::stderr(), "convoke: {error:#}");
+    let _ = writeln!(io::stderr(), "convoke: {of_stdout}{error:#}");
     ExitCode::from(code(&error) as u8)
 }
 
@@ -82,9 +88,13 @@ fn code(error: &anyhow::Error) -> Code {
 }
 
 /// Only writing to stdout yields a bare [`io::Error`]: every other one has context around it.
+fn is_of_stdout(error: &anyhow::Error) -> bool {
+    error.is::<io::Error>() && error.chain().count() == 1
+}
+
 fn is_closed_pipe(error: &anyhow::Error) -> bool {
     let kind = error.downcast_ref::<io::Error>().map(io::Error::kind);
-    kind == Some(io::ErrorKind::BrokenPipe) && error.chain().count() == 1
+    kind == Some(io::ErrorKind::BrokenPipe) && is_of_stdout(error)
 }
 
 #[cfg(test)]
@@ -124,7 +134,8 @@ mod tests {
             Code::NoNode,
             Code::Timeout,
             Code::Configuration,
+            Code::Interrupted,
         ];
-        assert_eq!(codes.map(|code| code as u8), [1, 2, 3, 4, 78]);
+        assert_eq!(codes.map(|code| code as u8), [1, 2, 3, 4, 78, 130]);
     }
 }

@@ -100,7 +100,10 @@ fn what_makes_no_sense_is_refused_with_what_would() {
         ("crash", "--nodes"),
         ("fire --nodes 8", "restart-all"),
         ("crash --nodes 1", "2 to 100000"),
-        ("crash --nodes 8 --seeds 0", "1..="),
+        (
+            "crash --nodes 8 --seeds 0",
+            "a number of seeds, 1 to 1000000",
+        ),
         ("crash --nodes 8 --loss 5", "5%"),
         (
             "crash --nodes 8 --set suspicon_min=2s",

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use convoke_core::sim::report::{Contender, Net, Scenario};
 
-use super::assignment;
+use super::key_and_value;
 
 /// The fewest and the most nodes of a simulated cluster.
 const NODES: std::ops::RangeInclusive<u64> = 2..=100_000;
@@ -14,7 +14,7 @@ const SEEDS_MAX: u64 = 1_000_000;
 
 /// A scenario, by which protocol, on which network, how often.
 #[derive(Clone, Debug, Args)]
-#[command(after_help = AFTER_HELP)]
+#[command(after_help = AFTER_HELP, allow_negative_numbers = true)]
 pub(crate) struct SimulateArgs {
     /// What happens to the cluster
     #[arg(value_name = "SCENARIO")]
@@ -23,10 +23,10 @@ pub(crate) struct SimulateArgs {
     #[arg(long, value_name = "N", value_parser = nodes)]
     pub(crate) nodes: usize,
     /// How many times, each with another seed
-    #[arg(long, value_name = "K", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=SEEDS_MAX))]
+    #[arg(long, value_name = "K", default_value_t = 1, value_parser = seeds)]
     pub(crate) seeds: u64,
     /// The first seed; the others follow
-    #[arg(long, value_name = "S", default_value_t = 1)]
+    #[arg(long, value_name = "S", default_value_t = 1, value_parser = first_seed)]
     pub(crate) first_seed: u64,
     /// Who keeps the membership
     #[arg(long, value_name = "P", default_value = "convoke")]
@@ -39,7 +39,7 @@ pub(crate) struct SimulateArgs {
     #[arg(long, value_name = "NET", default_value = "lan")]
     pub(crate) net: NetArg,
     /// A parameter of the scenario, or a key of the detector (repeatable), see below
-    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = assignment)]
+    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = told)]
     pub(crate) set: Vec<(String, String)>,
     /// Print one JSON object
     #[arg(long)]
@@ -47,23 +47,31 @@ pub(crate) struct SimulateArgs {
     /// Draw time to know, load and verdicts into this SVG file
     #[arg(long, value_name = "FILE.svg")]
     pub(crate) plot: Option<PathBuf>,
+    /// Begin also where this machine's memory can't hold so many nodes
+    #[arg(long)]
+    pub(crate) force: bool,
 }
 
 const AFTER_HELP: &str = "\
---set takes what a scenario can be told:
-  duration=60s         how long the disturbance lasts (loss, partition, flapping, churn, steady, anomalies)
-  share=0.1            the share of the members that is hit (mass-crash, asymmetric, churn: each minute)
-  split=9:1            the sides of a partition, in parts
-  cut=both             how links fail: both | one-way | pairs | lossy (partition, asymmetric, flapping)
-  anomalous=8          how many members stop again and again (anomalies)
-  stop=2s run=64ms     how long they stop, and run between two stops (anomalies)
-  anomaly=io-block     how they stop: io-block | freeze (anomalies)
-  cpu=off              whether packets and handshakes cost CPU time: on | off
-  checks=on            whether checkers look at every step: on | off; on up to 256 nodes, for they take time
+--set takes what a scenario can be told (in brackets what holds where nothing is said):
+  duration=TIME    how long the disturbance lasts, such as 90s or 5m [loss: 10m; asymmetric, flapping,
+                   anomalies: 2m; partition, churn, steady: 1m]
+  share=SHARE      the share of the members that is hit, such as 0.1 or 10% [mass-crash: 0.1;
+                   churn, each minute: 0.2; asymmetric: 0.01]
+  split=PARTS      the sides of a partition, in parts, such as 9:1 or 2:1:1 [partition: 1:1]
+  cut=HOW          how links fail [partition: both, else one-way, pairs or lossy; asymmetric: lossy,
+                   else one-way; flapping: both, else one-way]
+  anomalous=N      how many members stop again and again [anomalies: 4, 16 and 32]
+  stop=TIME        for how long they stop [anomalies: 512ms, 8192ms and 32768ms]
+  run=TIME         for how long they run between two stops [anomalies: 1ms, 64ms and 4096ms]
+  anomaly=HOW      how they stop, io-block or freeze [anomalies: io-block]
+  cpu=off          packets and handshakes cost no CPU time [all: on]
+  checks=off       no checkers look at every step; they take time [all: on up to 256 nodes]
 and every key of [detector] in `convoke config default`, with or without its table: suspicion_min=2s.
 
 The same command gives the same result on every machine, to the byte. Exit code 1: a run did not
-converge, or broke a rule that must always hold; the seed and the command that replays it are told.";
+converge, or broke a rule that must always hold; the seed and the command that replays it are told.
+Ctrl-C prints what the runs that ended came to, and exits with 130.";
 
 /// What happens to the cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -167,6 +175,10 @@ pub(crate) fn word(choice: &impl ValueEnum) -> (String, String) {
     (value.get_name().to_owned(), meaning.unwrap_or_default())
 }
 
+fn told(text: &str) -> Result<(String, String), String> {
+    key_and_value(text, "duration=5m or suspicion_min=2s")
+}
+
 fn nodes(text: &str) -> Result<usize, String> {
     let (least, most) = (NODES.start(), NODES.end());
     text.parse::<u64>()
@@ -176,14 +188,30 @@ fn nodes(text: &str) -> Result<usize, String> {
         .ok_or_else(|| format!("expected a number of nodes, {least} to {most}"))
 }
 
+fn seeds(text: &str) -> Result<u64, String> {
+    let number = text.parse().ok();
+    number
+        .filter(|seeds| (1..=SEEDS_MAX).contains(seeds))
+        .ok_or_else(|| format!("expected a number of seeds, 1 to {SEEDS_MAX}"))
+}
+
+fn first_seed(text: &str) -> Result<u64, String> {
+    let number = text.parse().ok();
+    number.ok_or_else(|| format!("expected a seed, a number from 0 to {}", u64::MAX))
+}
+
 fn loss(text: &str) -> Result<f64, String> {
     share(text)
         .filter(|share| *share < 1.0)
         .ok_or_else(|| match text.parse::<f64>() {
-            Ok(percent) if (1.0..100.0).contains(&percent) => format!(
+            Ok(percent) if 1.0 < percent && percent < 100.0 => format!(
                 "a share is less than 1: write {text}% for {text} of a hundred packets, or {}",
                 percent / 100.0
             ),
+            _ if share(text) == Some(1.0) => {
+                "no protocol works where every packet is lost: use 0.99, or partition to cut links"
+                    .to_owned()
+            }
             _ => "expected a share of packets from 0 to less than 1, such as 0.05 or 5%".to_owned(),
         })
 }
@@ -222,6 +250,27 @@ mod tests {
             assert!(loss(nonsense).is_err(), "{nonsense}");
         }
         assert_eq!(loss("0"), Ok(0.0));
+        for all in ["1.0", "1", "100%"] {
+            assert!(loss(all).unwrap_err().contains("use 0.99"), "{all}");
+        }
+    }
+
+    #[test]
+    fn numbers_below_zero_are_told_what_would_be_right() {
+        use crate::args::Cli;
+        use clap::Parser as _;
+        for (flag, expected) in [
+            ("--loss=-0.1", "from 0 to less than 1"),
+            ("--loss -0.1", "from 0 to less than 1"),
+            ("--seeds -3", "a number of seeds, 1 to 1000000"),
+            ("--seeds 0", "a number of seeds, 1 to 1000000"),
+            ("--first-seed -1", "a number from 0 to"),
+            ("--nodes -3", "a number of nodes, 2 to"),
+        ] {
+            let line = format!("convoke simulate crash {flag} --json");
+            let error = Cli::try_parse_from(line.split(' ')).expect_err(flag);
+            assert!(error.to_string().contains(expected), "{flag}: {error}");
+        }
     }
 
     #[test]

@@ -40,7 +40,8 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
         }
         Command::Simulate(args) => {
             wanted.refuse("simulate", "--nodes says how many nodes are simulated")?;
-            simulate::run(&args, &convoke_core::sim::run, out)
+            let stop = simulate::Stop::on_interrupt().context("cannot listen to Ctrl-C")?;
+            simulate::run(&args, &convoke_core::sim::run, &stop, out)
         }
         Command::Cluster(command) => one_thread()?.block_on(cluster::run(&command, &wanted, out)),
         Command::Members(args) => one_thread()?.block_on(members::run(&args, &wanted, out)),

@@ -7,6 +7,7 @@ use convoke_core::config::{ProbeTargets, QuorumRule, Tuning};
 use super::choice::{
     AddressType, Choice, OnDown, PortMapping, Profile, RecordType, SecurityMode, SplitBrain, word,
 };
+use super::value::parse_duration;
 use super::*;
 use crate::paths::Places;
 
@@ -305,11 +306,30 @@ fn lists_in_the_environment_are_separated_by_commas() {
         found,
         ["convoke1@10.0.0.1", "[::1]:4370", "convoke2@127.0.0.1"]
     );
-    let effective = from_environment(&[("CONVOKE_DETECTOR_RECONCILE_DELAY", "1ms,2s")]).unwrap();
-    assert_eq!(
-        effective.settings.engine.reconcile_delay,
-        (Duration::from_millis(1), Duration::from_secs(2))
-    );
+    for list in ["1ms,2s", "[1ms, 2s]", r#"["1ms", "2s"]"#] {
+        let effective = from_environment(&[("CONVOKE_DETECTOR_RECONCILE_DELAY", list)]).unwrap();
+        assert_eq!(
+            effective.settings.engine.reconcile_delay,
+            (Duration::from_millis(1), Duration::from_secs(2))
+        );
+    }
+}
+
+#[test]
+fn a_day_has_24_hours() {
+    let hours = |text| parse_duration(text).map(|duration| duration.as_secs() / 3600);
+    let texts = ["1d", "1d 12h", "36h", " 2 d ", "1h 1d", "-1d", "d", "1day"];
+    let expected = [
+        Some(24),
+        Some(36),
+        Some(36),
+        Some(48),
+        None,
+        None,
+        None,
+        None,
+    ];
+    assert_eq!(texts.map(hours), expected);
 }
 
 #[test]

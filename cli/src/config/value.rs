@@ -148,12 +148,22 @@ impl<T: Parse> Parse for Vec<T> {
     }
 }
 
+/// Words with commas between them; also as a file has them, `["50ms", "250ms"]`.
 fn split(words: &str) -> Vec<Raw> {
-    let words = words
+    let list = words.trim().strip_prefix('[');
+    let list = list.and_then(|list| list.strip_suffix(']'));
+    let bare = |word: &str| {
+        let quoted = word
+            .strip_prefix('"')
+            .and_then(|word| word.strip_suffix('"'));
+        quoted.filter(|_| list.is_some()).unwrap_or(word).to_owned()
+    };
+    let words = list
+        .unwrap_or(words)
         .split(',')
-        .map(str::trim)
+        .map(|word| bare(word.trim()))
         .filter(|word| !word.is_empty());
-    words.map(|word| Raw::Word(word.to_owned())).collect()
+    words.map(Raw::Word).collect()
 }
 
 fn in_list(raw: &Raw, reason: &str) -> String {
@@ -315,8 +325,21 @@ impl Parse for Duration {
     }
 }
 
-/// Reads "200ms", "5s", "1m 30s"; `None` where it is something else or negative.
+/// Reads "200ms", "5s", "1m 30s", "1d 12h"; `None` where it is something else or negative. A day
+/// has 24 hours.
 pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
+    let days = text.trim().split_once('d').and_then(|(days, rest)| {
+        let days = Duration::from_secs(24 * 3600).checked_mul(days.trim().parse().ok()?)?;
+        match rest.trim() {
+            "" => Some(days),
+            rest => days.checked_add(parse_clock(rest)?),
+        }
+    });
+    days.or_else(|| parse_clock(text))
+}
+
+/// Hours and what is smaller.
+fn parse_clock(text: &str) -> Option<Duration> {
     text.parse::<SignedDuration>()
         .ok()
         .and_then(|duration| Duration::try_from(duration).ok())

@@ -29,12 +29,14 @@ impl Default for Distribution {
     }
 }
 
-/// The median, the 99th percentile and the greatest, in milliseconds; null without a sample.
+/// The median, the 99th percentile and the greatest, in milliseconds; null without a sample. And
+/// of how many samples.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub(super) struct Percentiles {
     p50: Option<f64>,
     p99: Option<f64>,
     max: Option<f64>,
+    samples: u64,
 }
 
 impl Distribution {
@@ -70,6 +72,7 @@ impl Distribution {
             p50: self.quantile(0.5).map(millis),
             p99: self.quantile(0.99).map(millis),
             max: self.max().map(millis),
+            samples: self.len(),
         }
     }
 
@@ -111,14 +114,17 @@ mod tests {
     fn without_a_sample_there_is_no_percentile() {
         let none = Distribution::default();
         let text = serde_json::to_string(&none.percentiles()).unwrap();
-        assert_eq!(text, r#"{"p50":null,"p99":null,"max":null}"#);
+        assert_eq!(text, r#"{"p50":null,"p99":null,"max":null,"samples":0}"#);
         assert_eq!(none.cumulative().count(), 0);
     }
 
     #[test]
     fn one_sample_is_every_percentile_exactly() {
         let text = serde_json::to_string(&of([4_530_125]).percentiles()).unwrap();
-        assert_eq!(text, r#"{"p50":4530.125,"p99":4530.125,"max":4530.125}"#);
+        assert_eq!(
+            text,
+            r#"{"p50":4530.125,"p99":4530.125,"max":4530.125,"samples":1}"#
+        );
     }
 
     #[test]
@@ -129,6 +135,7 @@ mod tests {
             p50: Some(50.0),
             p99: Some(99.0),
             max: Some(100.0),
+            samples: 1000,
         };
         assert_eq!(percentiles, expected);
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use convoke_core::Instant;
-use convoke_core::sim::report::Run;
+use convoke_core::sim::report::{Run, Scenario};
 use serde::Serialize;
 
 use super::distribution::{Distribution, Percentiles};
@@ -11,6 +11,8 @@ use super::plan::Plan;
 
 /// The most seeds whose faults are told one by one.
 const FAULTS_MAX: usize = 20;
+/// The most seeds that went wrong whose numbers are told.
+const SEEDS_MAX: usize = 10_000;
 /// The most violations of one seed that are told.
 const VIOLATIONS_MAX: usize = 10;
 
@@ -24,6 +26,9 @@ pub(super) struct Figures {
     pub(super) first_failed: Distribution,
     pub(super) failed_everywhere: Distribution,
     pub(super) healed: Distribution,
+    /// Happenings of which somebody never knew, or after which it was never one cluster again,
+    /// within the scenario's limit. They are in no distribution.
+    pub(super) missed: u64,
     pub(super) false_failed_events: u64,
     pub(super) false_failed_members: u64,
     pub(super) suspicions: u64,
@@ -40,6 +45,8 @@ pub(super) struct Figures {
     /// The runs that went wrong, the first [`FAULTS_MAX`], and how many there are in all.
     pub(super) faults: Vec<Fault>,
     pub(super) faulty: u64,
+    /// Their seeds, the first [`SEEDS_MAX`].
+    failed_seeds: Vec<u64>,
     unconverged: u64,
     trace: Option<u64>,
 }
@@ -49,7 +56,26 @@ pub(super) struct Figures {
 pub(super) struct Fault {
     pub(super) seed: u64,
     pub(super) converged: bool,
+    /// Whom who held as what at the end.
+    pub(super) differences: Vec<String>,
     pub(super) violations: Vec<String>,
+}
+
+/// What never came about, how often.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Never {
+    pub(super) known: u64,
+    pub(super) failed: u64,
+    pub(super) healed: u64,
+}
+
+impl Never {
+    fn known(known: u64) -> Self {
+        Self {
+            known,
+            ..Self::default()
+        }
+    }
 }
 
 impl Figures {
@@ -62,6 +88,7 @@ impl Figures {
         self.first_failed.extend(&run.first_failed);
         self.failed_everywhere.extend(&run.failed_everywhere);
         self.healed.extend(&run.healed);
+        self.missed += run.missed;
         self.false_failed_events += run.false_failed_events;
         self.false_failed_members += run.false_failed_members;
         self.suspicions += run.suspicions;
@@ -86,10 +113,14 @@ impl Figures {
         }
         self.faulty += 1;
         self.unconverged += u64::from(!run.converged);
+        if self.failed_seeds.len() < SEEDS_MAX {
+            self.failed_seeds.push(run.seed);
+        }
         if self.faults.len() < FAULTS_MAX {
             self.faults.push(Fault {
                 seed: run.seed,
                 converged: run.converged,
+                differences: run.differences.clone(),
                 violations: run
                     .violations
                     .iter()
@@ -97,6 +128,26 @@ impl Figures {
                     .cloned()
                     .collect(),
             });
+        }
+    }
+
+    /// How often something never came about that this scenario waits for.
+    pub(super) fn never(&self, scenario: Scenario) -> Never {
+        let missed = self.missed;
+        match scenario {
+            Scenario::Leave | Scenario::JoinStorm => Never::known(missed),
+            Scenario::Crash | Scenario::MassCrash => Never {
+                failed: missed,
+                ..Never::known(missed)
+            },
+            Scenario::RestartAll => Never {
+                healed: missed,
+                ..Never::known(missed)
+            },
+            _ => Never {
+                healed: missed,
+                ..Never::default()
+            },
         }
     }
 
@@ -149,6 +200,7 @@ pub(super) struct Report {
     first_seed: u64,
     loss: f64,
     trace_hash: String,
+    failed_seeds: Vec<u64>,
     result: Outcome,
     violations: Vec<Violation>,
     command: String,
@@ -162,6 +214,10 @@ struct Outcome {
     first_failed_ms: Percentiles,
     failed_everywhere_ms: Percentiles,
     healed_ms: Percentiles,
+    /// Of these there is no sample above.
+    never_known: u64,
+    never_failed: u64,
+    never_healed: u64,
     false_failed_events: u64,
     false_failed_members: u64,
     suspicions: u64,
@@ -201,7 +257,8 @@ impl Report {
             first_seed: plan.first_seed,
             loss: setup.loss,
             trace_hash: figures.trace_hash(),
-            result: Outcome::new(figures, setup.nodes),
+            failed_seeds: figures.failed_seeds.clone(),
+            result: Outcome::new(figures, figures.never(setup.scenario), setup.nodes),
             violations: violations.collect(),
             command: plan.command(),
         }
@@ -209,7 +266,7 @@ impl Report {
 }
 
 impl Outcome {
-    fn new(figures: &Figures, nodes: usize) -> Self {
+    fn new(figures: &Figures, never: Never, nodes: usize) -> Self {
         Self {
             known_by_all_ms: figures.known_by_all.percentiles(),
             known_ms: figures.known.percentiles(),
@@ -217,6 +274,9 @@ impl Outcome {
             first_failed_ms: figures.first_failed.percentiles(),
             failed_everywhere_ms: figures.failed_everywhere.percentiles(),
             healed_ms: figures.healed.percentiles(),
+            never_known: never.known,
+            never_failed: never.failed,
+            never_healed: never.healed,
             false_failed_events: figures.false_failed_events,
             false_failed_members: figures.false_failed_members,
             suspicions: figures.suspicions,
@@ -328,6 +388,35 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn what_never_came_about_is_counted_beside_the_samples() {
+        let healed = |millis: Option<u32>| Run {
+            healed: millis.map(|millis| MS * millis).into_iter().collect(),
+            missed: u64::from(millis.is_none()),
+            converged: millis.is_some(),
+            ..Run::default()
+        };
+        let figures = figures(&[healed(None), healed(Some(900)), healed(None)]);
+        let plan = plan("partition|--nodes|10|--seeds|3").unwrap();
+        let json = serde_json::to_value(Report::new(&plan, &figures)).unwrap();
+        let result = &json["result"];
+        assert_eq!(result["never_healed"], 2);
+        assert_eq!(result["healed_ms"]["samples"], 1);
+        assert_eq!(
+            (&result["never_known"], &result["never_failed"]),
+            (&0.into(), &0.into())
+        );
+        let of = |scenario| figures.never(scenario);
+        assert_eq!(
+            (of(Scenario::Crash).failed, of(Scenario::Crash).healed),
+            (2, 0)
+        );
+        assert_eq!(
+            (of(Scenario::Leave).known, of(Scenario::Leave).failed),
+            (2, 0)
+        );
+    }
+
+    #[test]
     fn every_fault_counts_and_the_first_ones_are_told() {
         let mut wrong = crash(7, 4000);
         wrong.violations = vec!["n3 rose from the dead".into(); 50];
@@ -339,6 +428,8 @@ pub(super) mod tests {
         assert_eq!(seeds, [7, 8]);
         assert_eq!(figures.faults[0].violations.len(), VIOLATIONS_MAX);
         let plan = plan("crash|--nodes|10|--seeds|3|--first-seed|6").unwrap();
+        let seeds = Report::new(&plan, &figures).failed_seeds;
+        assert_eq!(seeds, [7, 8]);
         let json = serde_json::to_value(Report::new(&plan, &figures)).unwrap();
         assert_eq!(json["violations"][0]["seed"], 7);
         let replay = "convoke simulate crash --nodes 10 --first-seed 7";

@@ -15,13 +15,19 @@ pub(super) const fn of_world(nodes: usize) -> u64 {
 
 /// What this machine has to give, in bytes, where it tells.
 pub(super) fn available() -> Option<u64> {
-    parse(&std::fs::read_to_string("/proc/meminfo").ok()?)
+    parse(
+        &std::fs::read_to_string("/proc/meminfo").ok()?,
+        "MemAvailable:",
+    )
 }
 
-fn parse(meminfo: &str) -> Option<u64> {
-    let line = meminfo
-        .lines()
-        .find_map(|line| line.strip_prefix("MemAvailable:"))?;
+/// What this machine has in all, in bytes, where it tells.
+pub(super) fn total() -> Option<u64> {
+    parse(&std::fs::read_to_string("/proc/meminfo").ok()?, "MemTotal:")
+}
+
+fn parse(meminfo: &str, name: &str) -> Option<u64> {
+    let line = meminfo.lines().find_map(|line| line.strip_prefix(name))?;
     let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     kibibytes.checked_mul(1024)
 }
@@ -57,7 +63,7 @@ mod tests {
     #[test]
     fn the_kernel_tells_in_kibibytes() {
         let text = "MemTotal:       24576 kB\nMemAvailable:    2048 kB\n";
-        assert_eq!(parse(text), Some(2 << 20));
-        assert_eq!(parse("MemTotal: 1 kB"), None);
+        assert_eq!(parse(text, "MemAvailable:"), Some(2 << 20));
+        assert_eq!(parse("MemTotal: 1 kB", "MemAvailable:"), None);
     }
 }

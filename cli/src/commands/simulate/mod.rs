@@ -12,6 +12,7 @@ mod plot;
 mod progress;
 mod runs;
 mod set;
+mod stop;
 mod table;
 mod words;
 
@@ -27,6 +28,7 @@ use plan::Plan;
 use plot::Target;
 use progress::Bar;
 use runs::Runner;
+pub(super) use stop::Stop;
 use table::Effort;
 
 /// Carries the command out, with `runner` as the simulator.
@@ -36,22 +38,32 @@ use table::Effort;
 pub(super) fn run(
     args: &SimulateArgs,
     runner: Runner<'_>,
+    stop: &Stop,
     out: &mut dyn Write,
 ) -> anyhow::Result<()> {
-    let plan = Plan::new(args)?;
+    let mut plan = Plan::new(args)?;
     let target = args.plot.as_deref().map(Target::new).transpose()?;
     let room = memory::available();
+    if !args.force {
+        fits(&plan, memory::total())?;
+    }
     warn(&plan, room);
     let side_by_side = memory::side_by_side(plan.setup.nodes, room);
     let (began, bar) = (Instant::now(), Bar::new(plan.seeds, &plan.scenario));
     let mut figures = Figures::default();
     let mut first = None;
-    runs::all(&plan, side_by_side, runner, &bar, &mut |run| {
+    runs::all(&plan, side_by_side, runner, &bar, stop, &mut |run| {
         figures.add(&run);
         first.get_or_insert(run);
     })
     .inspect_err(|_| bar.clear())?;
     bar.clear();
+    // Whether or not it was asked for after the last one.
+    let stopped = figures.runs < plan.seeds;
+    let wanted = std::mem::replace(&mut plan.seeds, figures.runs);
+    if figures.runs == 0 {
+        return Err(interrupted(0, wanted));
+    }
     let effort = Effort {
         took: began.elapsed(),
         side_by_side: side_by_side.min(usize::try_from(plan.seeds).unwrap_or(usize::MAX)),
@@ -67,7 +79,41 @@ pub(super) fn run(
         target.write(&plot::svg(&plan, &figures, first)?)?;
     }
     printed?;
-    verdict(&plan, &figures)
+    match stopped {
+        true => Err(interrupted(figures.runs, wanted)),
+        false => verdict(&plan, &figures),
+    }
+}
+
+/// What Ctrl-C leaves.
+fn interrupted(runs: u64, wanted: u64) -> anyhow::Error {
+    let told = match runs {
+        0 => "nothing is told",
+        _ => "the figures are of these",
+    };
+    let (runs, wanted) = (words::count(runs), words::counted(wanted, "run"));
+    Exit::error(
+        Code::Interrupted,
+        format!("stopped after {runs} of {wanted}: {told}"),
+    )
+}
+
+/// Whether this machine's memory can hold it.
+fn fits(plan: &Plan, total: Option<u64>) -> Result<(), Exit> {
+    let needed = memory::of_world(plan.setup.nodes);
+    match total.filter(|total| *total < needed) {
+        Some(total) => Err(Exit::new(
+            Code::Refused,
+            format!(
+                "{} nodes that all know each other take about {} of memory, and this machine has \
+                 {} in all: take fewer, or --force",
+                words::count(plan.setup.nodes as u64),
+                words::bytes(needed as f64),
+                words::bytes(total as f64)
+            ),
+        )),
+        None => Ok(()),
+    }
 }
 
 /// What the user should know before it begins.
@@ -141,7 +187,7 @@ mod tests {
             ..crash(seed, 4000)
         };
         let mut out = Vec::new();
-        let result = run(&args(line), &runner, &mut out);
+        let result = run(&args(line), &runner, &Stop::default(), &mut out);
         (String::from_utf8(out).expect("text"), result)
     }
 
@@ -156,7 +202,7 @@ mod tests {
         let again = "again: convoke simulate crash --nodes 8 --first-seed";
         let expected = format!(
             "2 of 4 runs went wrong\nseed 2: n1 rose from the dead\n  {again} 2\n\
-             seed 3: did not converge: at the end views differ\n  {again} 3"
+             seed 3: did not converge in time\n  {again} 3"
         );
         assert_eq!(exit.message, expected);
         let (out, result) = ran("crash --nodes 8 --seeds 2");
@@ -176,12 +222,46 @@ mod tests {
     }
 
     #[test]
+    fn what_is_stopped_tells_what_there_is_and_exits_so() {
+        let stop = Stop::default();
+        let runner = |_: &Setup, seed: u64, progress: &mut dyn FnMut(Progress)| {
+            if seed == 3 {
+                stop.ask();
+            }
+            progress(Progress { share: 0.5 });
+            crash(seed, 4000)
+        };
+        let mut args = args("crash --nodes 8 --seeds 9");
+        // One at a time.
+        args.nodes = 5000;
+        args.force = true;
+        let mut out = Vec::new();
+        let error = run(&args, &runner, &stop, &mut out).unwrap_err();
+        let exit = error.downcast_ref::<Exit>().expect("an exit code");
+        assert_eq!(exit.code, Code::Interrupted);
+        assert_eq!(
+            exit.message,
+            "stopped after 2 of 9 runs: the figures are of these"
+        );
+        let text = String::from_utf8(out).unwrap();
+        assert!(text.contains("crash --nodes 5000 --seeds 2\n"), "{text}");
+    }
+
+    #[test]
+    fn a_world_that_cannot_fit_is_refused() {
+        let plan = plan::tests::plan("crash|--nodes|100000").unwrap();
+        let exit = fits(&plan, Some(24 << 30)).unwrap_err();
+        assert!(exit.message.contains("take about 1.0 TB"), "{exit}");
+        assert!(fits(&plan, None).is_ok());
+    }
+
+    #[test]
     fn a_plot_that_cannot_be_written_is_told_before_anything_runs() {
         let runner = |_: &Setup, _: u64, _: &mut dyn FnMut(Progress)| -> Run {
             unreachable!("nothing runs")
         };
         let args = args("crash --nodes 8 --plot /none/such/plot.svg");
-        let error = run(&args, &runner, &mut Vec::new()).unwrap_err();
+        let error = run(&args, &runner, &Stop::default(), &mut Vec::new()).unwrap_err();
         assert!(
             error.to_string().contains("there is no folder /none/such"),
             "{error}"

@@ -11,6 +11,7 @@ use convoke_core::sim::report::{Progress, Run, Setup};
 
 use super::plan::Plan;
 use super::progress::Bar;
+use super::stop::Stop;
 
 /// The most results for each thread that wait for one of an earlier seed.
 const WAITING_PER_THREAD_MAX: u64 = 16;
@@ -22,7 +23,8 @@ pub(super) type Runner<'a> = &'a (dyn Fn(&Setup, u64, &mut dyn FnMut(Progress)) 
 type Ended = (u64, Result<Run, String>);
 
 /// Runs all seeds of a plan, so many at a time. `each` gets the runs in the order of their seeds,
-/// whichever ends first; all but the first without what only plots need.
+/// whichever ends first; all but the first without what only plots need. Where the user stops it,
+/// those up to the first that had not ended.
 ///
 /// # Errors
 /// When the simulator gives up, or a thread can't be started.
@@ -31,6 +33,7 @@ pub(super) fn all(
     threads: usize,
     runner: Runner<'_>,
     bar: &Bar,
+    stop: &Stop,
     each: &mut dyn FnMut(Run),
 ) -> anyhow::Result<()> {
     thread::scope(|scope| {
@@ -39,6 +42,7 @@ pub(super) fn all(
             plan,
             runner,
             bar,
+            stop,
             sender,
         };
         crew.work(scope, threads as u64, &ended, each)
@@ -50,6 +54,7 @@ struct Crew<'a> {
     plan: &'a Plan,
     runner: Runner<'a>,
     bar: &'a Bar,
+    stop: &'a Stop,
     sender: Sender<Ended>,
 }
 
@@ -66,13 +71,21 @@ impl<'a> Crew<'a> {
         let mut waiting = BTreeMap::new();
         while handed < self.plan.seeds {
             let ahead = handed + WAITING_PER_THREAD_MAX * threads;
-            while working < threads && begun < self.plan.seeds.min(ahead) {
+            let stopped = self.stop.is_asked();
+            if stopped && working == 0 {
+                break;
+            }
+            while !stopped && working < threads && begun < self.plan.seeds.min(ahead) {
                 self.begin(scope, begun)?;
                 (begun, working) = (begun + 1, working + 1);
             }
             let (index, run) = ended.recv().context("no run is at work")?;
             working -= 1;
-            waiting.insert(index, run.map_err(|words| self.gave_up(index, &words))?);
+            match run {
+                Ok(run) => drop(waiting.insert(index, run)),
+                Err(_) if self.stop.is_asked() => {}
+                Err(words) => return Err(self.gave_up(index, &words)),
+            }
             while let Some(run) = waiting.remove(&handed) {
                 each(run);
                 handed += 1;
@@ -83,10 +96,14 @@ impl<'a> Crew<'a> {
 
     fn begin<'scope>(&self, scope: &'scope Scope<'scope, 'a>, index: u64) -> anyhow::Result<()> {
         let (plan, runner, bar, sender) = (self.plan, self.runner, self.bar, self.sender.clone());
+        let stop = self.stop;
         let seed = plan.first_seed + index;
         let work = move || {
             let mut lane = bar.run();
-            let mut progress = |progress| lane.reached(progress);
+            let mut progress = |progress| {
+                stop.unwind_if_asked();
+                lane.reached(progress);
+            };
             let run = catch_unwind(AssertUnwindSafe(|| {
                 runner(&plan.setup, seed, &mut progress)
             }));
@@ -168,7 +185,10 @@ mod tests {
             of(seed)
         };
         let mut came = Vec::new();
-        all(&plan, 4, &runner, &bar, &mut |run| came.push(run)).unwrap();
+        all(&plan, 4, &runner, &bar, &Stop::default(), &mut |run| {
+            came.push(run)
+        })
+        .unwrap();
         let order: Vec<u64> = came.iter().map(|run| run.seed).collect();
         assert_eq!(order, (10..10 + SEEDS).collect::<Vec<_>>());
         let marked: Vec<u64> = came
@@ -189,8 +209,27 @@ mod tests {
             of(seed)
         };
         let bar = Bar::new(SEEDS, "crash");
-        all(&seeds(), 2, &runner, &bar, &mut |_| {}).unwrap();
+        all(&seeds(), 2, &runner, &bar, &Stop::default(), &mut |_| {}).unwrap();
         assert!((1..=2).contains(&most.load(Ordering::SeqCst)));
+    }
+
+    #[test]
+    fn what_had_ended_when_it_was_stopped_is_handed_on() {
+        let stop = Stop::default();
+        let runner = |_: &Setup, seed: u64, progress: &mut dyn FnMut(Progress)| {
+            if seed == 14 {
+                stop.ask();
+            }
+            progress(Progress { share: 0.5 });
+            of(seed)
+        };
+        let mut came = Vec::new();
+        let bar = Bar::new(SEEDS, "crash");
+        all(&seeds(), 1, &runner, &bar, &stop, &mut |run| {
+            came.push(run.seed)
+        })
+        .unwrap();
+        assert_eq!(came, [10, 11, 12, 13]);
     }
 
     #[test]
@@ -200,7 +239,7 @@ mod tests {
             of(seed)
         };
         let bar = Bar::new(SEEDS, "crash");
-        let error = all(&seeds(), 2, &runner, &bar, &mut |_| {}).unwrap_err();
+        let error = all(&seeds(), 2, &runner, &bar, &Stop::default(), &mut |_| {}).unwrap_err();
         let expected = "the simulator gave up at seed 12: the roster forgot itself\n  \
                         again: convoke simulate crash --nodes 8 --first-seed 12";
         assert_eq!(error.to_string(), expected);

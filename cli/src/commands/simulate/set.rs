@@ -73,10 +73,13 @@ pub(super) fn told(args: &SimulateArgs) -> Result<Told, Exit> {
         if PARAMETERS.iter().any(|(name, _)| name == key) {
             parameter(&mut params, key, value, args.nodes).map_err(|wrong| refused(key, &wrong))?;
             vain.extend(in_vain(key, args.scenario.scenario()));
+            possible(key, &params, args.scenario.scenario())
+                .map_err(|wrong| refused(key, &wrong))?;
         } else {
             flags.push(detector(key, value, args)?);
         }
     }
+    vain.extend(capped(&params, args));
     let effective =
         config::from_flags(&flags).map_err(|error| Exit::new(Code::Usage, error.to_string()))?;
     let config = effective.settings.engine();
@@ -165,6 +168,56 @@ fn in_vain(key: &str, scenario: Scenario) -> Option<String> {
         "--set {key} changes nothing here: it is for {}",
         listen.join(", ")
     ))
+}
+
+/// How links can fail in a scenario, what it does unasked first; empty where none do.
+const fn cuts(scenario: Scenario) -> &'static [Cut] {
+    match scenario {
+        Scenario::Partition => &[Cut::Both, Cut::OneWay, Cut::Pairs, Cut::Lossy],
+        Scenario::Asymmetric => &[Cut::Lossy, Cut::OneWay],
+        Scenario::Flapping => &[Cut::Both, Cut::OneWay],
+        _ => &[],
+    }
+}
+
+/// Whether a scenario that listens knows how to do this.
+fn possible(key: &str, params: &Params, scenario: Scenario) -> Result<(), String> {
+    let cuts = cuts(scenario);
+    match params.cut.filter(|cut| !cuts.contains(cut)) {
+        Some(cut) if key == "cut" && !cuts.is_empty() => {
+            let word = |cut: Cut| {
+                let word = Cut::WORDS.iter().find(|(_, other)| *other == cut);
+                word.map_or("", |(word, _)| *word)
+            };
+            let known: Vec<&str> = cuts.iter().map(|cut| word(*cut)).collect();
+            Err(format!(
+                "{} has no links that fail {:?}: expected {} (which is the default){}",
+                self::word(scenario),
+                word(cut),
+                known[0],
+                known[1..]
+                    .iter()
+                    .map(|word| format!(" or {word}"))
+                    .collect::<String>()
+            ))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// That not everybody can die, where that is asked for.
+fn capped(params: &Params, args: &SimulateArgs) -> Option<String> {
+    let share = params
+        .share
+        .filter(|_| args.scenario.scenario() == Scenario::MassCrash)?;
+    let all = (args.nodes as f64 * share).round() as usize >= args.nodes;
+    all.then(|| {
+        format!(
+            "--set share: {} of the {} nodes die, for one has to see it",
+            args.nodes - 1,
+            args.nodes
+        )
+    })
 }
 
 /// `MassCrash` is `mass-crash` on the command line.
@@ -294,6 +347,7 @@ mod tests {
             set: set.iter().map(owned).collect(),
             json: false,
             plot: None,
+            force: false,
         }
     }
 
@@ -408,6 +462,32 @@ mod tests {
         }
         let many = vec!["1"; 65].join(":");
         assert!(wrong("split", &many).contains("64 are the most"));
+    }
+
+    #[test]
+    fn links_fail_only_as_the_scenario_knows_how_to() {
+        let cut = |scenario, cut: &str| told(&args(scenario, &[("cut", cut)]));
+        assert!(cut(ScenarioArg::Partition, "pairs").is_ok());
+        assert!(cut(ScenarioArg::Flapping, "one-way").is_ok());
+        assert_eq!(cut(ScenarioArg::Crash, "pairs").unwrap().vain.len(), 1);
+        let refusal = cut(ScenarioArg::Asymmetric, "both").unwrap_err();
+        assert_eq!(
+            refusal.message,
+            "--set cut: asymmetric has no links that fail \"both\": expected lossy (which is the \
+             default) or one-way"
+        );
+        assert!(cut(ScenarioArg::Flapping, "lossy").is_err());
+    }
+
+    #[test]
+    fn a_share_of_everybody_leaves_one() {
+        let vain = |share| {
+            let set = [("share", share)];
+            told(&args(ScenarioArg::MassCrash, &set)).unwrap().vain
+        };
+        assert_eq!(vain("99%"), [""; 0]);
+        let expected = "--set share: 99 of the 100 nodes die, for one has to see it";
+        assert_eq!(vain("0.999"), [expected]);
     }
 
     #[test]

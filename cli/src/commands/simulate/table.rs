@@ -34,7 +34,7 @@ pub(super) fn table(plan: &Plan, figures: &Figures, effort: Effort, colour: bool
     page.header(plan);
     page.times(plan, figures);
     page.load(plan, figures);
-    page.alarms(figures);
+    page.alarms(plan, figures);
     page.footer(plan, figures, effort);
     page.text
 }
@@ -82,41 +82,50 @@ impl Page {
     }
 
     fn times(&mut self, plan: &Plan, figures: &Figures) {
+        // Some scenarios have no deaths, but members that stop for longer than is tolerated.
+        let (suspected, failed, everywhere) = match plan.setup.scenario {
+            Scenario::Anomalies => (
+                "from a long stop until one node suspected the stopped one",
+                "until one of the others held it as failed",
+                "until all the others held it as failed",
+            ),
+            _ => (
+                "from a death until one node suspected it",
+                "until one node held it as failed",
+                "until all who live held it as failed",
+            ),
+        };
         let known = match plan.setup.scenario {
             Scenario::JoinStorm | Scenario::RestartAll => "until all views were equal",
             _ => "from the happening until the last one knew",
         };
-        let rows: [(&str, &Distribution, &str); 6] = [
-            ("known by all", &figures.known_by_all, known),
+        let never = figures.never(plan.setup.scenario);
+        let rows: [(&str, &Distribution, u64, &str); 6] = [
+            ("known by all", &figures.known_by_all, never.known, known),
             (
                 "known by a node",
                 &figures.known,
+                0,
                 "the same, for every node by itself",
             ),
-            (
-                "first suspected",
-                &figures.first_suspected,
-                "from a death until one node suspected it",
-            ),
-            (
-                "first failed",
-                &figures.first_failed,
-                "until one node held it as failed",
-            ),
+            ("first suspected", &figures.first_suspected, 0, suspected),
+            ("first failed", &figures.first_failed, 0, failed),
             (
                 "failed everywhere",
                 &figures.failed_everywhere,
-                "until all who live held it as failed",
+                never.failed,
+                everywhere,
             ),
             (
                 "healed",
                 &figures.healed,
+                never.healed,
                 "from the disturbance's end until one cluster again",
             ),
         ];
         let rows: Vec<_> = rows
             .iter()
-            .filter(|(_, times, _)| times.len() > 0)
+            .filter(|(_, times, never, _)| times.len() + never > 0)
             .collect();
         if rows.is_empty() {
             return;
@@ -126,7 +135,15 @@ impl Page {
             "TIME", "P50", "P99", "MAX", "SAMPLES"
         );
         self.line(&self.paint(DIM, &head));
-        for (label, times, meaning) in rows {
+        for (label, times, never, meaning) in rows {
+            if *never > 0 {
+                let all = count(times.len() + never);
+                let words = format!("{label:<18} never ({} of {all})", count(*never));
+                self.line(&self.paint(RED, &words));
+            }
+            if times.len() == 0 {
+                continue;
+            }
             let [p50, p99, max] = [times.quantile(0.5), times.quantile(0.99), times.max()]
                 .map(|time| time.map_or_else(String::new, spoken));
             let samples = count(times.len());
@@ -140,6 +157,7 @@ impl Page {
 
     fn load(&mut self, plan: &Plan, figures: &Figures) {
         let nodes = plan.setup.nodes;
+        let above_rest = plan.setup.scenario == Scenario::Leave;
         let head = format!("{:<18} {:>9} {:>9}", "LOAD OF A NODE", "A SECOND", "IN ALL");
         self.line(&self.paint(DIM, &head));
         let mut row = |label: &str, rate: String, whole: String, meaning: &str| {
@@ -150,26 +168,41 @@ impl Page {
             "messages",
             number(figures.messages_per_node_per_s(nodes)),
             number(figures.messages_per_node(nodes)),
-            "sent by the protocol, on average",
+            match above_rest {
+                true => "sent by the protocol for it, above what it sends at rest",
+                false => "sent by the protocol, on average",
+            },
         );
         row(
             "bytes",
             bytes(figures.bytes_per_node_per_s(nodes)),
             bytes(figures.bytes_per_node(nodes)),
-            "sent, with all headers, acknowledgements and handshakes",
+            match above_rest {
+                true => "the same, with all headers, acknowledgements and handshakes",
+                false => "sent, with all headers, acknowledgements and handshakes",
+            },
         );
         let busiest = bytes(figures.bytes_of_busiest as f64);
         row(
             "bytes, busiest",
             String::new(),
             busiest,
-            "the most that one node sent",
+            match above_rest {
+                true => "the most that one node sent, with what it sends at rest",
+                false => "the most that one node sent",
+            },
         );
         self.line("");
     }
 
-    fn alarms(&mut self, figures: &Figures) {
+    fn alarms(&mut self, plan: &Plan, figures: &Figures) {
         self.line(&self.paint(DIM, "FALSE ALARMS"));
+        let false_failures = match plan.setup.scenario {
+            Scenario::Partition => {
+                "verdicts about members that were well, by those who were not cut off"
+            }
+            _ => "verdicts about members that were well, by anybody",
+        };
         let mut row = |label: &str, number: u64, meaning: &str| {
             let meaning = self.paint(DIM, meaning);
             self.line(&format!("{label:<18} {:>9}  {meaning}", count(number)));
@@ -177,7 +210,7 @@ impl Page {
         row(
             "false failures",
             figures.false_failed_events,
-            "verdicts about members that were well, by anybody",
+            false_failures,
         );
         row(
             "members hit",
@@ -192,7 +225,7 @@ impl Page {
         row(
             "refutations",
             figures.refutations,
-            "suspicions that ended well",
+            "those of the suspicions that ended well",
         );
         self.line("");
     }
@@ -236,10 +269,15 @@ impl Page {
 
 /// What went wrong with a run, and how to see it again.
 pub(super) fn fault(plan: &Plan, fault: &Fault) -> String {
-    let unequal =
-        (!fault.converged).then(|| "did not converge: at the end views differ".to_owned());
+    let unequal = (!fault.converged).then(|| match fault.differences.is_empty() {
+        true => "did not converge in time".to_owned(),
+        false => {
+            "did not converge: at the end not all held the members, and nobody else".to_owned()
+        }
+    });
     let what: Vec<String> = unequal
         .into_iter()
+        .chain(fault.differences.clone())
         .chain(fault.violations.clone())
         .collect();
     format!(
@@ -281,6 +319,8 @@ fn lower_first(sentence: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use convoke_core::sim::report::Run;
+
     use crate::commands::simulate::figures::tests::crash;
     use crate::commands::simulate::plan::tests::plan;
 
@@ -316,6 +356,31 @@ mod tests {
     }
 
     #[test]
+    fn what_never_came_about_is_said_with_how_often() {
+        let plan = plan("partition|--nodes|8|--seeds|2").unwrap();
+        let mut figures = Figures::default();
+        let never = Run {
+            missed: 1,
+            ..Run::default()
+        };
+        figures.add(&never);
+        let text = table(&plan, &figures, EFFORT, true);
+        let expected = format!("{RED}healed             never (1 of 1){RESET}\n");
+        assert!(text.contains(&expected), "{text}");
+        let healed = Run {
+            healed: vec![Duration::from_secs(1)],
+            ..Run::default()
+        };
+        figures.add(&healed);
+        let text = table(&plan, &figures, EFFORT, false);
+        assert!(
+            text.contains("healed             never (1 of 2)\n"),
+            "{text}"
+        );
+        assert!(text.contains("healed                1.00 s"), "{text}");
+    }
+
+    #[test]
     fn colours_change_nothing_but_colours_and_no_line_is_long() {
         let (plain, coloured) = (shown(false), shown(true));
         assert!(!plain.contains('\x1b') && coloured.contains('\x1b'));
@@ -340,11 +405,13 @@ mod tests {
             &Fault {
                 seed: 4,
                 converged: false,
+                differences: vec!["node 3, which runs, is held failed by 2 of 7".into()],
                 violations: vec!["n1 rose from the dead".into()],
             },
         );
-        let expected = "seed 4: did not converge: at the end views differ\n  n1 rose from the dead\n  \
-                        again: convoke simulate crash --nodes 8 --first-seed 4";
+        let expected = "seed 4: did not converge: at the end not all held the members, and nobody \
+                        else\n  node 3, which runs, is held failed by 2 of 7\n  n1 rose from the \
+                        dead\n  again: convoke simulate crash --nodes 8 --first-seed 4";
         assert_eq!(fault, expected);
     }
 

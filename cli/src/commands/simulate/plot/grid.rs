@@ -1,4 +1,5 @@
-//! Who was held as suspect or failed, by how many, when: a table of members by time.
+//! Who was held as suspect or failed, or was forgotten, by how many, when: a table of members by
+//! time.
 
 use std::collections::BTreeMap;
 use std::collections::HashMap;
@@ -13,11 +14,12 @@ pub(super) const ROWS_MAX: usize = 180;
 /// How many parts the time has.
 pub(super) const COLUMNS: usize = 360;
 
-/// How many nodes held a member as suspect, and as failed.
+/// How many nodes held a member as suspect, as failed, and how many forgot it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Held {
     pub(super) suspect: u32,
     pub(super) failed: u32,
+    pub(super) forgotten: u32,
 }
 
 /// One row: a member, or some that are next to each other.
@@ -77,6 +79,7 @@ fn change(mut held: Held, health: Option<Health>, more: bool) -> Held {
     let count = match health {
         Some(Health::Suspect) => &mut held.suspect,
         Some(Health::Failed) => &mut held.failed,
+        Some(Health::Unknown) => &mut held.forgotten,
         _ => return held,
     };
     *count = if more { *count + 1 } else { *count - 1 };
@@ -88,6 +91,7 @@ fn most(left: Held, right: Held) -> Held {
     Held {
         suspect: left.suspect.max(right.suspect),
         failed: left.failed.max(right.failed),
+        forgotten: left.forgotten.max(right.forgotten),
     }
 }
 
@@ -163,6 +167,21 @@ mod tests {
     fn what_stands_at_the_end_stands_until_the_end() {
         let rows = rows(&[note(350, 1, 2, Health::Failed)], &clock());
         assert!(rows[0].cells[350..].iter().all(|held| held.failed == 1));
+    }
+
+    #[test]
+    fn the_forgotten_are_not_the_well() {
+        let notes = [
+            note(2, 1, 9, Health::Failed),
+            note(4, 1, 9, Health::Unknown),
+            note(6, 1, 9, Health::Alive),
+        ];
+        let rows = rows(&notes, &clock());
+        let forgotten: Vec<u32> = rows[0].cells[3..8]
+            .iter()
+            .map(|held| held.forgotten)
+            .collect();
+        assert_eq!(forgotten, [0, 1, 1, 1, 0]);
     }
 
     #[test]

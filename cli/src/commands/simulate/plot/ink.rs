@@ -19,12 +19,16 @@ pub(super) const SHADE: RGBColor = RGBColor(0xf4, 0xf6, 0xf7);
 pub(super) const GRID: RGBColor = RGBColor(0xe6, 0xea, 0xed);
 pub(super) const BLUE: RGBColor = RGBColor(0x00, 0x72, 0xb2);
 pub(super) const GREEN: RGBColor = RGBColor(0x00, 0x9e, 0x73);
+/// What must not be overlooked.
+pub(super) const RED: RGBColor = RGBColor(0xb3, 0x1b, 0x1b);
 
 /// From one observer to all of them.
 pub(super) const SUSPECT: (RGBColor, RGBColor) =
     (RGBColor(0xfb, 0xdf, 0xa3), RGBColor(0xb9, 0x6a, 0x00));
 pub(super) const FAILED: (RGBColor, RGBColor) =
     (RGBColor(0xb5, 0xd9, 0xee), RGBColor(0x00, 0x3f, 0x69));
+pub(super) const FORGOTTEN: (RGBColor, RGBColor) =
+    (RGBColor(0xec, 0xcf, 0xdf), RGBColor(0x9c, 0x3f, 0x73));
 
 /// Left of every vertical axis, so that they stand above each other.
 pub(super) const LEFT: i32 = 84;

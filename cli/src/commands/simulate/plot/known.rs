@@ -1,19 +1,24 @@
 //! Panel: the time until it was known, as the share of those that know.
 
+use std::time::Duration;
+
 use convoke_core::Instant;
 use plotters::prelude::*;
 
 use super::super::distribution::Distribution;
-use super::super::figures::Figures;
+use super::super::figures::{Figures, Never};
 use super::super::words::{counted, spoken};
 use super::clock::{Clock, tick};
 use super::ink::{
-    AXIS, Area, BLUE, BODY, FAINT, GRID, INK, LEFT, RIGHT, SMALL, ending, heading, letters, width,
+    self, AXIS, Area, BLUE, BODY, FAINT, GRID, INK, LEFT, RED, RIGHT, SMALL, bold, centred, ending,
+    heading, letters, width,
 };
 
 /// Steps of the curve, across and up; finer ones can't be seen.
 const STEPS: f64 = 500.0;
 
+/// How often the simulator looks whether it has come about.
+const LOOK_EVERY: Duration = Duration::from_millis(1);
 /// The top of the axis: above all of them there is room for a label.
 const TOP: f64 = 1.13;
 
@@ -43,6 +48,12 @@ impl<'a> Subject<'a> {
                 up: "disturbances",
             },
             Self {
+                times: &figures.known_by_all,
+                title: "Time until all views were equal",
+                across: "time since it began",
+                up: "runs",
+            },
+            Self {
                 times: &figures.failed_everywhere,
                 title: "Time until a dead member is failed everywhere",
                 across: "time since the death",
@@ -51,6 +62,21 @@ impl<'a> Subject<'a> {
         ];
         subjects.into_iter().find(|subject| subject.times.len() > 0)
     }
+}
+
+/// Why there is no curve.
+pub(super) fn nothing(area: &Area<'_>, never: Never) -> anyhow::Result<()> {
+    match never {
+        Never { healed: 1.., .. } => warn(area, "It was never one cluster again."),
+        Never { known: 1.., .. } => warn(area, "Nobody ever knew."),
+        _ => ink::nothing(area, "Nothing happened that every node had to learn."),
+    }
+}
+
+fn warn(area: &Area<'_>, words: &str) -> anyhow::Result<()> {
+    let (width, height) = area.dim_in_pixel();
+    let middle = (width as i32 / 2, height as i32 / 2);
+    Ok(area.draw_text(words, &centred(&bold(BODY, RED)), middle)?)
 }
 
 pub(super) fn draw(area: &Area<'_>, subject: &Subject<'_>, seeds: u64) -> anyhow::Result<()> {
@@ -62,7 +88,8 @@ pub(super) fn draw(area: &Area<'_>, subject: &Subject<'_>, seeds: u64) -> anyhow
     );
     heading(area, LEFT, subject.title, &words)?;
     let (_, area) = area.split_vertically(44);
-    let clock = Clock::new(Instant::ORIGIN, max.mul_f64(1.08));
+    // What was looked at every millisecond is no shorter.
+    let clock = Clock::new(Instant::ORIGIN, max.mul_f64(1.08).max(LOOK_EVERY));
     let mut chart = ChartBuilder::on(&area)
         .margin_right(RIGHT)
         .margin_top(4)

@@ -14,6 +14,8 @@ mod marks;
 mod summary;
 mod verdicts;
 
+use std::time::Duration;
+
 use convoke_core::sim::report::Run;
 use plotters::prelude::*;
 
@@ -42,7 +44,8 @@ const FOOTER: u32 = 40;
 /// # Errors
 /// When the library can't draw.
 pub(super) fn svg(plan: &Plan, figures: &Figures, first: &Run) -> anyhow::Result<String> {
-    let clock = Clock::new(first.began, first.ended.since(first.began));
+    let clock = Clock::new(first.began, shown(first));
+    let never = figures.never(plan.setup.scenario);
     let rows = grid::rows(&first.notes, &clock);
     let axis = (WIDTH - 2 * MARGIN) as i32 - ink::LEFT - ink::RIGHT;
     let marks = Marks::new(first, &clock, axis);
@@ -66,16 +69,33 @@ pub(super) fn svg(plan: &Plan, figures: &Figures, first: &Run) -> anyhow::Result
         header(&head, plan)?;
         match subject {
             Some(subject) => known::draw(&left, &subject, figures.runs)?,
-            None => ink::nothing(&left, "Nothing happened that every node had to learn.")?,
+            None => known::nothing(&left, never)?,
         }
         let right = right.margin(0, 0, 36, 0);
-        summary::draw(&right, figures, plan.setup.nodes)?;
+        summary::draw(&right, figures, never, plan.setup.nodes)?;
         load::draw(&middle, first, plan.setup.nodes, &clock, &marks)?;
         verdicts::draw(&below, &rows, first, plan.setup.nodes, &clock, &marks)?;
         footer(&foot, plan, figures)?;
         root.present()?;
     }
     Ok(text)
+}
+
+/// For how long there is something to see: while it was measured, and until the last one changed
+/// its mind or something was done. To the end where that is not good.
+fn shown(run: &Run) -> Duration {
+    let whole = run.ended.since(run.began);
+    if !run.converged {
+        return whole;
+    }
+    let notes = run.notes.iter().map(|note| note.at);
+    let marks = run.marks.iter().map(|(at, _)| *at);
+    let last = notes.chain(marks).max().unwrap_or(run.began);
+    let busy = last.since(run.began).max(run.load.length());
+    match busy.is_zero() {
+        true => whole,
+        false => busy.mul_f64(1.02).min(whole),
+    }
 }
 
 fn header(area: &Area<'_>, plan: &Plan) -> anyhow::Result<()> {

@@ -1,9 +1,9 @@
 //! Panel: the figures beside the curves.
 
 use super::super::distribution::Distribution;
-use super::super::figures::Figures;
-use super::super::words::{bytes, count, number, spoken};
-use super::ink::{Area, BODY, FAINT, GRID, INK, SMALL, bold, ending, heading, letters};
+use super::super::figures::{Figures, Never};
+use super::super::words::{bytes, count, counted, number, spoken};
+use super::ink::{Area, BODY, FAINT, GRID, INK, RED, SMALL, bold, ending, heading, letters};
 
 use plotters::prelude::*;
 
@@ -12,20 +12,32 @@ const LINE_PIXELS: i32 = 22;
 /// Where the three columns of numbers end, from the right.
 const COLUMNS: [i32; 3] = [190, 100, 10];
 
-pub(super) fn draw(area: &Area<'_>, figures: &Figures, nodes: usize) -> anyhow::Result<()> {
+pub(super) fn draw(
+    area: &Area<'_>,
+    figures: &Figures,
+    never: Never,
+    nodes: usize,
+) -> anyhow::Result<()> {
     heading(area, 0, "In figures", "")?;
     let right = area.dim_in_pixel().0 as i32 - 10;
     let mut y = 34;
     let small = ending(&letters(SMALL, FAINT));
-    let times: [(&str, &Distribution); 6] = [
-        ("known by all", &figures.known_by_all),
-        ("known by a node", &figures.known),
-        ("first suspected", &figures.first_suspected),
-        ("first failed", &figures.first_failed),
-        ("failed everywhere", &figures.failed_everywhere),
-        ("healed", &figures.healed),
+    let times: [(&str, &Distribution, u64); 6] = [
+        ("known by all", &figures.known_by_all, never.known),
+        ("known by a node", &figures.known, 0),
+        ("first suspected", &figures.first_suspected, 0),
+        ("first failed", &figures.first_failed, 0),
+        (
+            "failed everywhere",
+            &figures.failed_everywhere,
+            never.failed,
+        ),
+        ("healed", &figures.healed, never.healed),
     ];
-    let times: Vec<_> = times.iter().filter(|(_, times)| times.len() > 0).collect();
+    let times: Vec<_> = times
+        .iter()
+        .filter(|(_, times, never)| times.len() + never > 0)
+        .collect();
     let names: &[&str] = if times.is_empty() {
         &[]
     } else {
@@ -34,7 +46,16 @@ pub(super) fn draw(area: &Area<'_>, figures: &Figures, nodes: usize) -> anyhow::
     for (at, name) in COLUMNS.iter().zip(names) {
         area.draw_text(name, &small, (right + 10 - at, y))?;
     }
-    for (label, times) in &times {
+    for (label, times, never) in &times {
+        if *never > 0 {
+            y += LINE_PIXELS;
+            let all = count(times.len() + never);
+            let words = format!("{label}: never ({} of {all})", count(*never));
+            area.draw_text(&words, &bold(BODY, RED), (0, y))?;
+        }
+        if times.len() == 0 {
+            continue;
+        }
         let numbers = [times.quantile(0.5), times.quantile(0.99), times.max()];
         let numbers = numbers.map(|time| time.map_or_else(String::new, spoken));
         y += LINE_PIXELS;
@@ -61,14 +82,14 @@ pub(super) fn draw(area: &Area<'_>, figures: &Figures, nodes: usize) -> anyhow::
     }
     y += LINE_PIXELS + 8;
     let alarms = format!(
-        "{} false failures about {} members",
-        count(figures.false_failed_events),
-        count(figures.false_failed_members)
+        "{} about {}",
+        counted(figures.false_failed_events, "false failure"),
+        counted(figures.false_failed_members, "member")
     );
     line(area, y, &alarms, &[])?;
     let suspicions = format!(
-        "{} suspicions, {} refuted",
-        count(figures.suspicions),
+        "{}, {} refuted",
+        counted(figures.suspicions, "suspicion"),
         count(figures.refutations)
     );
     line(area, y + LINE_PIXELS, &suspicions, &[])

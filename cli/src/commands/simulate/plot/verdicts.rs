@@ -1,4 +1,4 @@
-//! Panel: who was held as suspect or failed, over time, and by how many.
+//! Panel: who was held as suspect or failed, or was forgotten, over time, and by how many.
 
 use convoke_core::sim::report::Run;
 use plotters::prelude::*;
@@ -7,8 +7,8 @@ use super::super::words::count;
 use super::clock::{Clock, tick};
 use super::grid::{COLUMNS, Held, Row};
 use super::ink::{
-    AXIS, Area, BODY, FAILED, FAINT, GRID, INK, LEFT, RIGHT, SMALL, SUSPECT, between, ending,
-    heading, letters, nothing,
+    AXIS, Area, BODY, FAILED, FAINT, FORGOTTEN, GRID, INK, LEFT, RIGHT, SMALL, SUSPECT, between,
+    ending, heading, letters, nothing,
 };
 use super::marks::Marks;
 
@@ -43,7 +43,8 @@ pub(super) fn draw(
         (false, true) => "every member that was accused, several in a row".to_owned(),
         (false, false) => "every member that was accused".to_owned(),
     };
-    heading(area, LEFT, "Who was held as suspect or failed", &words)?;
+    let title = "Who was held as suspect or failed, or was forgotten";
+    heading(area, LEFT, title, &words)?;
     legend(area, nodes)?;
     let (_, area) = area.split_vertically(44);
     let mut chart = ChartBuilder::on(&area)
@@ -103,18 +104,19 @@ fn stretches(row: &Row, nodes: usize) -> Vec<(usize, usize, RGBColor)> {
 
 /// The colour of what more observers hold; nobody holds anything: none.
 fn colour(held: Held, nodes: usize) -> Option<RGBColor> {
-    let (observers, ramp) = match held {
-        Held {
-            suspect: 0,
-            failed: 0,
-        } => return None,
-        Held { suspect, failed } if failed >= suspect => (failed, FAILED),
-        Held { suspect, .. } => (suspect, SUSPECT),
-    };
-    Some(between(
-        ramp,
-        f64::from(shade(observers, nodes)) / f64::from(SHADES - 1),
-    ))
+    // Of equal ones the last, which is the worst.
+    let ramps = [
+        (held.suspect, SUSPECT),
+        (held.failed, FAILED),
+        (held.forgotten, FORGOTTEN),
+    ];
+    let (observers, ramp) = ramps.into_iter().max_by_key(|(observers, _)| *observers)?;
+    (observers > 0).then(|| {
+        between(
+            ramp,
+            f64::from(shade(observers, nodes)) / f64::from(SHADES - 1),
+        )
+    })
 }
 
 /// The shade for so many observers, by their logarithm: one is to be seen beside a thousand.
@@ -124,14 +126,19 @@ fn shade(observers: u32, nodes: usize) -> u32 {
     ((share * f64::from(SHADES - 1)).round() as u32).min(SHADES - 1)
 }
 
-/// Both ramps, at the right end of the heading.
+/// The ramps, at the right end of the heading.
 fn legend(area: &Area<'_>, nodes: usize) -> anyhow::Result<()> {
     const SWATCH: i32 = 16;
     let right = area.dim_in_pixel().0 as i32 - RIGHT;
     let most = count(nodes.saturating_sub(1) as u64);
     let wide = SWATCH * SHADES as i32;
     let mut x = right - wide;
-    for (name, ramp) in [("failed", FAILED), ("suspect", SUSPECT)] {
+    let ramps = [
+        ("forgotten", FORGOTTEN),
+        ("failed", FAILED),
+        ("suspect", SUSPECT),
+    ];
+    for (name, ramp) in ramps {
         for step in 0..SHADES as i32 {
             let colour = between(ramp, f64::from(step) / f64::from(SHADES - 1));
             let corner = (x + step * SWATCH, 6);
@@ -146,7 +153,7 @@ fn legend(area: &Area<'_>, nodes: usize) -> anyhow::Result<()> {
             &ending(&small),
             (x + wide, 28),
         )?;
-        x -= wide + 76;
+        x -= wide + 84;
     }
     Ok(())
 }
@@ -185,12 +192,24 @@ mod tests {
 
     #[test]
     fn the_colour_is_that_of_what_more_observers_hold() {
-        let colour = |suspect, failed| colour(Held { suspect, failed }, 10);
+        let colour = |suspect, failed| {
+            let held = Held {
+                suspect,
+                failed,
+                ..Held::default()
+            };
+            super::colour(held, 10)
+        };
         assert_eq!(colour(0, 0), None);
         assert_eq!(colour(1, 0), Some(SUSPECT.0));
         assert_eq!(colour(1, 1), Some(FAILED.0));
         assert_eq!(colour(9, 1), Some(SUSPECT.1));
         assert_eq!(colour(1, 9), Some(FAILED.1));
+        let forgotten = Held {
+            forgotten: 9,
+            ..Held::default()
+        };
+        assert_eq!(super::colour(forgotten, 10), Some(FORGOTTEN.1));
     }
 
     #[test]
