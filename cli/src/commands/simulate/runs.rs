@@ -186,7 +186,7 @@ mod tests {
         };
         let mut came = Vec::new();
         all(&plan, 4, &runner, &bar, &Stop::default(), &mut |run| {
-            came.push(run)
+            came.push(run);
         })
         .unwrap();
         let order: Vec<u64> = came.iter().map(|run| run.seed).collect();
@@ -226,7 +226,7 @@ mod tests {
         let mut came = Vec::new();
         let bar = Bar::new(SEEDS, "crash");
         all(&seeds(), 1, &runner, &bar, &stop, &mut |run| {
-            came.push(run.seed)
+            came.push(run.seed);
         })
         .unwrap();
         assert_eq!(came, [10, 11, 12, 13]);

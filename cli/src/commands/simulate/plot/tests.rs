@@ -142,3 +142,33 @@ fn a_hundred_thousand_accusations_make_a_picture_that_a_browser_can_show() {
     assert_well_formed(&svg);
     assert!(svg.len() < 8 << 20, "{} bytes", svg.len());
 }
+
+#[test]
+fn a_picture_of_a_failed_run_says_that_it_failed() {
+    let run = Run {
+        missed: 1,
+        ended: at(9000),
+        ..Run::default()
+    };
+    let svg = drawn("partition|--nodes|16|--protocol|lifeguard", &run);
+    assert_well_formed(&svg);
+    for words in ["healed: never (1 of 1)", "It was never one cluster again."] {
+        assert!(svg.contains(words), "{words}");
+    }
+    assert!(!svg.contains("Nothing happened"));
+}
+
+#[test]
+fn time_without_anything_to_see_is_not_drawn() {
+    let quiet = Run {
+        notes: Vec::new(),
+        ..seen()
+    };
+    assert_eq!(shown(&seen()), Duration::from_millis(5100));
+    assert_eq!(shown(&quiet), Duration::from_millis(5100));
+    let apart = Run {
+        converged: false,
+        ..quiet
+    };
+    assert_eq!(shown(&apart), Duration::from_millis(9000));
+}
