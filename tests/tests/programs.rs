@@ -47,8 +47,16 @@ fn the_chaos_campaign_says_what_it_came_to_and_replays_a_seed() {
     one.expect_code(0);
     assert_eq!(one.stdout, two.stdout, "a seed is one run");
     assert!(one.stdout.contains("seed 7:"), "{one:#?}");
-    for wrong in [&["--seeds", "many"][..], &["--jobs", "0"], &["seeds"]] {
-        campaign(wrong).expect_code(2);
+    assert!(!one.stdout.contains("Some("), "{one:#?}");
+    for (wrong, words) in [
+        (&["--seeds", "many"][..], "a number of seeds, 1 at least"),
+        (&["--seeds", "0"], "a number of seeds, 1 at least"),
+        (&["--jobs", "0"], "how many run at a time"),
+        (&["--replay", "-1"], "expected a seed"),
+        (&["--first-seed", "18446744073709551615"], "go beyond"),
+        (&["seeds"], "unexpected argument"),
+    ] {
+        campaign(wrong).expect_code(2).expect_complaint(&[words]);
     }
 }
 

@@ -9,7 +9,8 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use clap::Parser;
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser};
 use convoke_core::sim::chaos::{Outcome, Schedule, minimise, run};
 
 /// Of so many seeds that break something the schedule is made smaller.
@@ -21,25 +22,63 @@ const PROGRESS_EVERY: Duration = Duration::from_secs(5);
 /// loss, joins, leaves, removals. Checks after every step what must always hold, and at the end
 /// that those who belong together find together. Exit status 1 where something did not hold.
 #[derive(Parser)]
-#[command(name = "tests/chaos")]
+#[command(name = "tests/chaos", allow_negative_numbers = true)]
 struct Arguments {
     /// How many seeds to run
-    #[arg(long, value_name = "N", default_value_t = 300)]
+    #[arg(long, value_name = "N", default_value_t = 300, value_parser = count)]
     seeds: u64,
     /// The first of them
-    #[arg(long, value_name = "S", default_value_t = 0)]
+    #[arg(long, value_name = "S", default_value_t = 0, value_parser = seed)]
     first_seed: u64,
     /// How many to run at a time [default: one for each core]
-    #[arg(long, value_name = "J")]
-    jobs: Option<NonZeroUsize>,
+    #[arg(long, value_name = "J", value_parser = jobs)]
+    jobs: Option<usize>,
     /// Run one seed, and tell all that was done; where it breaks something, with the smallest
     /// schedule that does
-    #[arg(long, value_name = "SEED", conflicts_with_all = ["seeds", "first_seed", "jobs"])]
+    #[arg(long, value_name = "SEED", value_parser = seed, conflicts_with_all = ["seeds", "first_seed", "jobs"])]
     replay: Option<u64>,
 }
 
+fn count(text: &str) -> Result<u64, String> {
+    let number = text.parse().ok().filter(|count| *count > 0);
+    number.ok_or_else(|| "expected a number of seeds, 1 at least".into())
+}
+
+fn seed(text: &str) -> Result<u64, String> {
+    let number = text.parse().ok();
+    number.ok_or_else(|| format!("expected a seed, a number from 0 to {}", u64::MAX))
+}
+
+fn jobs(text: &str) -> Result<usize, String> {
+    const JOBS_MAX: usize = 1024;
+    let number = text
+        .parse()
+        .ok()
+        .filter(|jobs| (1..=JOBS_MAX).contains(jobs));
+    number.ok_or_else(|| format!("expected how many run at a time, 1 to {JOBS_MAX}"))
+}
+
+impl Arguments {
+    /// The arguments of this process; where seeds go beyond the last number, it ends here.
+    fn read() -> Self {
+        let arguments = Self::parse();
+        let last = arguments.first_seed.checked_add(arguments.seeds - 1);
+        if last.is_none() {
+            let words = format!(
+                "--first-seed: {} seeds from there go beyond {}",
+                arguments.seeds,
+                u64::MAX
+            );
+            Self::command()
+                .error(ErrorKind::ValueValidation, words)
+                .exit();
+        }
+        arguments
+    }
+}
+
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = Arguments::read();
     let mut out = std::io::stdout().lock();
     // Whoever reads may have gone: that is no reason to panic.
     let passed = match arguments.replay {
@@ -58,10 +97,14 @@ fn replay(seed: u64, out: &mut impl Write) -> std::io::Result<bool> {
     let outcome = run(&schedule);
     writeln!(out, "{}\n", outcome.story)?;
     let steps = schedule.steps.len();
+    let together = match outcome.converged_after {
+        Some(time) => format!("together {time:?} after the mending"),
+        None => "not together after the mending".to_owned(),
+    };
     writeln!(
         out,
-        "{} of {steps} steps applied; {:?} of virtual time; together {:?} after the mending; trace {:016x}",
-        outcome.applied, outcome.lasted, outcome.converged_after, outcome.trace
+        "{} of {steps} steps applied; {:?} of virtual time; {together}; trace {:016x}",
+        outcome.applied, outcome.lasted, outcome.trace
     )?;
     if outcome.violations.is_empty() {
         writeln!(out, "nothing was violated")?;
@@ -105,7 +148,7 @@ impl Campaign {
     fn run(arguments: &Arguments) -> Self {
         let began = Instant::now();
         let cores = thread::available_parallelism().map_or(1, NonZeroUsize::get);
-        let jobs = arguments.jobs.map_or(cores, NonZeroUsize::get);
+        let jobs = arguments.jobs.unwrap_or(cores);
         let (first, count) = (arguments.first_seed, arguments.seeds);
         // A panic is caught and told with its seed.
         std::panic::set_hook(Box::new(|_| {}));
@@ -118,9 +161,11 @@ impl Campaign {
                 scope.spawn(move || {
                     loop {
                         let nth = next.fetch_add(1, Ordering::Relaxed);
-                        let seed = first.wrapping_add(nth);
-                        if nth >= count || sender.send((seed, run(&Schedule::draw(seed)))).is_err()
-                        {
+                        if nth >= count {
+                            break;
+                        }
+                        let seed = first + nth;
+                        if sender.send((seed, run(&Schedule::draw(seed)))).is_err() {
                             break;
                         }
                     }
@@ -167,10 +212,9 @@ impl Campaign {
         for seed in self.broken.keys().take(MINIMISED_MAX) {
             tell_smallest(&Schedule::draw(*seed), out)?;
         }
-        let Some(last) = arguments.seeds.checked_sub(1) else {
-            writeln!(out, "no seeds, nothing run")?;
-            return Ok(true);
-        };
+        if !self.broken.is_empty() {
+            writeln!(out)?;
+        }
         self.converged_after.sort_unstable();
         let quantile = |share: f64| {
             let most = self.converged_after.len().saturating_sub(1);
@@ -179,10 +223,10 @@ impl Campaign {
         };
         writeln!(
             out,
-            "\n{} seeds ({} to {}), {} with violations",
+            "{} seeds ({} to {}), {} with violations",
             self.seeds,
             arguments.first_seed,
-            arguments.first_seed.wrapping_add(last),
+            arguments.first_seed + (arguments.seeds - 1),
             self.broken.len()
         )?;
         for (seed, outcome) in &self.broken {
