@@ -79,7 +79,8 @@ pub struct Config {
     pub autoheal: bool,
     /// Mean time between such contacts. Default 5 s.
     pub heal_interval: Duration,
-    /// For how long news also go straight to a member that just came back. Default 3 s.
+    /// For how long news also go straight to a member that just came back, and its verdicts are
+    /// accusations. Default 3 s.
     pub bridge: Duration,
     /// After how long a failed or left member is forgotten. Default 5 min; `None` keeps it.
     pub autoclean: Option<Duration>,

@@ -4,8 +4,9 @@
 //! News wait for company a few milliseconds, then go in one packet to the first ring successors,
 //! who do the same. A slow tick repeats them to random neighbours. Every packet carries a
 //! fingerprint, so a node sees who holds what it holds: three that agree end the repetitions, and
-//! nobody is told what it already shows to know. There is no count that grows with log N: what
-//! is missed all the same, reconciliation brings.
+//! nobody is told what it already shows to know; a rumor that comes again needs one repetition
+//! less. There is no count that grows with log N: what is missed all the same, reconciliation
+//! brings.
 
 use std::time::Duration;
 

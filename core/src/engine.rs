@@ -1,9 +1,9 @@
 //! The engine: routes inputs to the nouns, and their decisions to outputs.
 //!
 //! ```text
-//!   handle_packet ─┐                                   ┌─▶ Transmit
-//!   handle_timeout ┼─▶ detecting · judging · spreading ┼─▶ Event, Signal
-//!   join, leave, … ┘   joining · leaving · healing     └─▶ Changed, Timeout
+//!   handle_packet ─┐   detecting · accusing · judging  ┌─▶ Transmit
+//!   handle_timeout ┼─▶ spreading · healing             ┼─▶ Event, Signal
+//!   join, leave, … ┘   joining · admitting · leaving   └─▶ Changed, Timeout
 //! ```
 //!
 //! Nothing here waits, sleeps, locks or looks at a clock. An input is handled to its end; what it

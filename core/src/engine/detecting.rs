@@ -1,4 +1,4 @@
-//! Detecting: probes, and answers to those of others. What follows from silence is [`super::judging`].
+//! Detecting: probes, and answers to those of others. What follows from silence is [`super::accusing`].
 
 use std::time::Duration;
 
