@@ -30,6 +30,7 @@ fn news() -> Packet {
         by,
         accusers: 4,
         doubtful: false,
+        refused: false,
     }));
     packet(rumors.into_iter().map(Message::Rumor).collect())
 }

@@ -53,7 +53,7 @@ impl Awareness {
     /// So many helpers said nothing since a moment. Where somebody else answered meanwhile, that is
     /// no sign of illness: they may be dead.
     pub(crate) fn worsen_unless_answered(&mut self, since: Instant, silent: usize) {
-        if self.answered < since {
+        if !self.is_answered_since(since) {
             self.worsen(u32::try_from(silent).unwrap_or(u32::MAX));
         }
     }
@@ -66,6 +66,11 @@ impl Awareness {
     /// Somebody was heard.
     pub(crate) fn hear(&mut self, now: Instant) {
         self.heard = self.heard.max(now);
+    }
+
+    /// Whether somebody answered what was asked at this moment or since.
+    pub(crate) fn is_answered_since(&self, since: Instant) -> bool {
+        self.answered >= since
     }
 
     /// Somebody answered what was asked then: what this node sends gets out, and answers come in.
@@ -102,16 +107,19 @@ impl Awareness {
 
     /// The hear-gate before a verdict: whether this node has heard enough to be its judge. It must
     /// have heard somebody of late, and an answer to what it asked a short while ago, since the
-    /// suspicion began: what waited in its socket while it stood still proves nothing.
+    /// suspicion began: what waited in its socket while it stood still proves nothing. A verdict that
+    /// comes `at_once` has no later answer than to what was asked as the suspicion began.
     pub(crate) fn may_judge(
         &self,
         suspected: Instant,
+        at_once: bool,
         present: usize,
         config: &Config,
         now: Instant,
     ) -> bool {
         let silence = self.silence(now);
-        let answered = self.answered > suspected
+        let answered = self.is_answered_since(suspected)
+            && (at_once || self.answered > suspected)
             && now.since(self.answered) <= config.silence_min * ANSWER_AGE;
         let hears = silence <= config.silence_min && answered;
         let waited = silence.max(now.since(suspected));
@@ -159,22 +167,22 @@ mod tests {
         let awareness = Awareness::new(&Config::lan(), at(100));
         assert!(awareness.may_accuse(at(101), 8, LONG, at(60_100)));
         assert!(awareness.may_accuse(at(101), 4, LONG, at(900)));
-        assert!(!awareness.may_judge(at(0), 8, &Config::lan(), at(1700)));
-        assert!(awareness.may_judge(at(0), 8, &Config::lan(), at(1500)));
-        assert!(awareness.may_judge(at(0), 8, &Config::lan(), at(181_000)));
+        assert!(!awareness.may_judge(at(0), false, 8, &Config::lan(), at(1700)));
+        assert!(awareness.may_judge(at(0), false, 8, &Config::lan(), at(1500)));
+        assert!(awareness.may_judge(at(0), false, 8, &Config::lan(), at(181_000)));
     }
 
     #[test]
     fn what_waited_in_the_socket_is_no_answer() {
         let mut awareness = Awareness::new(&Config::lan(), at(0));
         awareness.hear(at(9000));
-        assert!(!awareness.may_judge(at(500), 8, &Config::lan(), at(9100)));
+        assert!(!awareness.may_judge(at(500), false, 8, &Config::lan(), at(9100)));
         awareness.hear_answer(at(400));
-        assert!(!awareness.may_judge(at(500), 8, &Config::lan(), at(9100)));
+        assert!(!awareness.may_judge(at(500), false, 8, &Config::lan(), at(9100)));
         awareness.hear_answer(at(600));
-        assert!(!awareness.may_judge(at(500), 8, &Config::lan(), at(9100)));
+        assert!(!awareness.may_judge(at(500), false, 8, &Config::lan(), at(9100)));
         awareness.hear_answer(at(8000));
-        assert!(awareness.may_judge(at(500), 8, &Config::lan(), at(9100)));
+        assert!(awareness.may_judge(at(500), false, 8, &Config::lan(), at(9100)));
     }
 
     #[test]

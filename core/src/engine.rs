@@ -15,6 +15,7 @@ mod detecting;
 mod healing;
 mod joining;
 mod judging;
+mod knocking;
 mod leaving;
 mod spreading;
 
@@ -28,6 +29,7 @@ use crate::config::Config;
 use crate::dissemination::Dissemination;
 use crate::divergence::Divergence;
 use crate::jury::Jury;
+use crate::knock::Knocks;
 use crate::member::{
     Admission, Fingerprint, Incarnation, Instance, Life, Member, Profile, Standing, State, tags_fit,
 };
@@ -131,6 +133,7 @@ pub struct Engine {
     suspicions: BTreeMap<NodeId, Suspicion>,
     flaps: Flaps,
     jury: Jury,
+    knocks: Knocks,
     gossip: Dissemination,
     divergence: Divergence,
     watch: PartitionWatch,
@@ -195,6 +198,7 @@ impl Engine {
             suspicions: BTreeMap::new(),
             flaps: Flaps::default(),
             jury: Jury::default(),
+            knocks: Knocks::default(),
             gossip: Dissemination::new(&config, now),
             divergence: Divergence::default(),
             watch: PartitionWatch::default(),
@@ -488,7 +492,7 @@ impl Engine {
             Message::PingRequest(request) => self.on_ping_request(now, from, &request),
             Message::Nack(nack) => self.on_nack(from, &nack),
             Message::Suspect(suspect) => {
-                self.on_accusation(now, suspect.id, suspect.life, from.id());
+                self.on_accusation(now, &suspect, from.id());
             }
             Message::Rumor(rumor) => self.on_rumor(now, from, &rumor),
             Message::JoinRequest(request) => self.on_join_request(now, from, *request),
@@ -615,6 +619,7 @@ impl Engine {
     fn on_sweep(&mut self, now: Instant) {
         self.timers.set(Timer::Sweep, now + SWEEP_INTERVAL);
         self.questions.sweep(now);
+        self.knocks.sweep(now);
         self.flaps.sweep(self.config.flap_half_life, now);
         self.bridges.retain(|_, until| *until > now);
         let bridge = self.config.bridge;
@@ -652,6 +657,7 @@ impl Engine {
         self.suspicions.clear();
         self.flaps = Flaps::default();
         self.jury.clear();
+        self.knocks.clear();
         self.gossip.clear();
         self.divergence.clear();
         self.watch.clear();

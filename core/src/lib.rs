@@ -41,6 +41,7 @@ mod dissemination;
 mod divergence;
 pub mod engine;
 mod jury;
+mod knock;
 pub mod member;
 pub mod message;
 pub mod name;

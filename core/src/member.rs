@@ -107,6 +107,8 @@ pub struct Member {
     pub suspected: bool,
     /// When the state as an operator sees it (alive, suspect, failed, left) last changed.
     pub since: Instant,
+    /// Of one that failed: whether its host said that nothing listens at its port.
+    pub refused: bool,
 }
 
 /// An order-independent sum over members: equal on two nodes exactly when they hold the same

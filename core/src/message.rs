@@ -124,6 +124,8 @@ pub struct Suspect {
     pub id: NodeId,
     /// The life that did not answer.
     pub life: Life,
+    /// Whether its host said that nothing listens at its port.
+    pub refused: bool,
 }
 
 /// A fact on its way.
@@ -155,6 +157,8 @@ pub enum Rumor {
         standing: Standing,
         /// For how many seconds already, so that those who learn it late forget it with the others.
         age: u32,
+        /// Of one that failed: see [`Failed::refused`].
+        refused: bool,
     },
 }
 
@@ -172,6 +176,8 @@ pub struct Failed {
     /// Whether the judge finds nearly everybody silent. Then it may be deaf: only those who find
     /// the same believe it.
     pub doubtful: bool,
+    /// Whether a quorum of the accusers was refused: the process ended, and the network is whole.
+    pub refused: bool,
 }
 
 /// Why a join is asked for.

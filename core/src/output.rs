@@ -17,6 +17,10 @@ use crate::time::Instant;
 pub enum Output {
     /// Send a packet.
     Transmit(Transmit),
+    /// Ask this node's host whether anything listens at its gossip port, by a datagram that a node
+    /// does not answer. If the host refuses it, say so by [`crate::Engine::handle_refused`];
+    /// whatever else comes of it says nothing.
+    Knock(Contact),
     /// Tell whoever listens.
     Event(Event),
     /// Something that the caller itself has to act on.
@@ -67,7 +71,13 @@ pub enum Event {
     /// A suspected member answered.
     MemberRefuted(MemberEvent),
     /// A member was found dead.
-    MemberFailed(MemberEvent),
+    MemberFailed {
+        /// The member.
+        member: MemberEvent,
+        /// Whether its host said that nothing listens at its port: its process ended. Else it was
+        /// silent, and so may the network be.
+        refused: bool,
+    },
     /// A member said goodbye.
     MemberLeft(MemberEvent),
     /// A member was removed by an operator.

@@ -80,8 +80,8 @@ impl PartitionWatch {
         self.isolated
     }
 
-    /// A member was found dead.
-    pub(crate) fn on_failed(&mut self, id: NodeId, now: Instant) {
+    /// A member was found dead by its silence. One whose host refused is behind no cut.
+    pub(crate) fn on_silent(&mut self, id: NodeId, now: Instant) {
         self.silent.insert(id, now);
     }
 
@@ -93,7 +93,7 @@ impl PartitionWatch {
         }
     }
 
-    /// A member left, was removed or forgotten.
+    /// A member left, was removed or forgotten, or is known to have been refused.
     pub(crate) fn on_gone(&mut self, id: NodeId) {
         self.silent.remove(&id);
     }
@@ -190,9 +190,9 @@ mod tests {
     #[test]
     fn one_silent_member_is_a_failure_and_two_together_are_a_cut() {
         let (config, mut watch) = (Config::lan(), PartitionWatch::default());
-        watch.on_failed(NodeId(1), at(10));
+        watch.on_silent(NodeId(1), at(10));
         assert_eq!(watch.assess(&config, HEARD, 9, at(10)), Verdict::Same);
-        watch.on_failed(NodeId(2), at(12));
+        watch.on_silent(NodeId(2), at(12));
         assert_eq!(watch.assess(&config, HEARD, 9, at(12)), Verdict::Detected);
         assert_eq!(watch.standing().unwrap().kind, PartitionKind::Cut);
         assert_eq!(watch.assess(&config, HEARD, 9, at(13)), Verdict::Same);
@@ -201,22 +201,22 @@ mod tests {
     #[test]
     fn the_last_of_those_behind_a_cut_may_be_found_late() {
         let (config, mut watch) = (Config::lan(), PartitionWatch::default());
-        watch.on_failed(NodeId(9), at(0));
-        watch.on_failed(NodeId(1), at(10));
-        watch.on_failed(NodeId(2), at(11));
+        watch.on_silent(NodeId(9), at(0));
+        watch.on_silent(NodeId(1), at(10));
+        watch.on_silent(NodeId(2), at(11));
         watch.assess(&config, HEARD, 9, at(11));
-        watch.on_failed(NodeId(3), at(20));
+        watch.on_silent(NodeId(3), at(20));
         assert_eq!(watch.assess(&config, HEARD, 9, at(20)), Verdict::Detected);
         assert_eq!(watch.standing().unwrap().unreachable.len(), 3);
-        watch.on_failed(NodeId(4), at(60));
+        watch.on_silent(NodeId(4), at(60));
         assert_eq!(watch.assess(&config, HEARD, 9, at(60)), Verdict::Same);
     }
 
     #[test]
     fn two_that_fail_far_apart_are_two_failures() {
         let (config, mut watch) = (Config::lan(), PartitionWatch::default());
-        watch.on_failed(NodeId(1), at(10));
-        watch.on_failed(NodeId(2), at(100));
+        watch.on_silent(NodeId(1), at(10));
+        watch.on_silent(NodeId(2), at(100));
         assert_eq!(watch.assess(&config, HEARD, 9, at(100)), Verdict::Same);
     }
 
@@ -224,7 +224,7 @@ mod tests {
     fn a_partition_is_healed_when_the_last_one_is_back() {
         let (config, mut watch) = (Config::lan(), PartitionWatch::default());
         for id in 1..=3 {
-            watch.on_failed(NodeId(id), at(10));
+            watch.on_silent(NodeId(id), at(10));
         }
         watch.assess(&config, HEARD, 9, at(10));
         watch.on_returned(NodeId(1));
@@ -243,8 +243,8 @@ mod tests {
     #[test]
     fn a_partition_whose_lost_members_were_all_removed_was_not_healed() {
         let (config, mut watch) = (Config::lan(), PartitionWatch::default());
-        watch.on_failed(NodeId(1), at(10));
-        watch.on_failed(NodeId(2), at(10));
+        watch.on_silent(NodeId(1), at(10));
+        watch.on_silent(NodeId(2), at(10));
         watch.assess(&config, HEARD, 9, at(10));
         watch.on_gone(NodeId(1));
         watch.on_gone(NodeId(2));

@@ -1,9 +1,9 @@
 //! Probing: whom to ask next, for how long to wait, and what is being asked.
 //!
 //! ```text
-//!   0 ─────────── T ───────────────────── end
-//!   direct ping   helpers ask, and a      nobody answered: accuse
-//!   (datagram)    reliable ping goes out
+//!   0 ───── T/4 ── T ───────────────────── end (sooner where the host refuses)
+//!   direct  knock  helpers ask, and a      nobody answered: accuse
+//!   ping           reliable ping goes out
 //! ```
 //!
 //! T follows the target's own round trips (RFC 6298's estimator) within bounds, stretched by this
@@ -141,12 +141,18 @@ pub(crate) struct Probe {
 /// How far a probe is.
 #[derive(Debug)]
 pub(crate) enum Stage {
-    /// A ping is on its way.
-    Direct,
+    /// A ping is on its way. Its target's host is asked whether anything listens there, and then it
+    /// has this time left; `None`: that was done.
+    Direct {
+        /// The time that is left then.
+        rest: Option<Duration>,
+    },
     /// Helpers ask, and a reliable ping is on its way.
     Indirect {
         /// The helpers that have said nothing so far.
         silent: Vec<NodeId>,
+        /// When it is over at the latest. Where the target's host refuses, it is earlier.
+        end: Instant,
     },
 }
 

@@ -309,6 +309,7 @@ impl Roster {
                 profile: member.profile.clone(),
                 standing: member.standing,
                 age: u32::try_from(now.since(member.since).as_secs()).unwrap_or(u32::MAX),
+                refused: member.refused,
             }),
             None => self
                 .tombstone(id)
@@ -335,6 +336,7 @@ impl Roster {
                 by,
                 accusers: 0,
                 doubtful: false,
+                refused: false,
             })),
             State::Left => Some(Rumor::Left { id, life }),
             State::Alive | State::Removed => None,
@@ -369,7 +371,7 @@ impl Roster {
 
     /// Merges a fact.
     pub(crate) fn apply(&mut self, now: Instant, rumor: &Rumor) -> Transition {
-        match rumor {
+        let transition = match rumor {
             Rumor::Alive(profile) => {
                 self.apply_profile(now, profile, Standing::alive(profile.life), 0)
             }
@@ -377,12 +379,28 @@ impl Roster {
                 profile,
                 standing,
                 age,
+                ..
             } => self.apply_profile(now, profile, *standing, *age),
             Rumor::Failed(_) | Rumor::Left { .. } => {
                 self.apply_standing(now, rumor.id(), rumor.standing())
             }
             Rumor::Removed { id, admission } => self.bury(*id, *admission),
+        };
+        let (Rumor::Failed(Failed { refused, .. }) | Rumor::Absent { refused, .. }) = rumor else {
+            return transition;
+        };
+        if let Transition::Failed(_) | Transition::Learned = transition {
+            self.set_refused(rumor.id(), *refused);
         }
+        transition
+    }
+
+    /// How a member was found dead. False where that is known, or it was not.
+    pub(crate) fn set_refused(&mut self, id: NodeId, refused: bool) -> bool {
+        let member = self.members.get_mut(&id);
+        let member = member.filter(|member| member.standing.state == State::Failed);
+        let news = |member: &mut Member| std::mem::replace(&mut member.refused, refused) != refused;
+        member.is_some_and(news)
     }
 
     fn apply_profile(
@@ -450,6 +468,7 @@ impl Roster {
             standing,
             suspected: false,
             since: now.before(Duration::from_secs(age.into())),
+            refused: false,
         };
         self.members.insert(id, member);
         self.count_in(id, standing);
@@ -488,6 +507,7 @@ impl Roster {
         let (was, was_suspected) = (member.standing, member.suspected);
         member.standing = standing;
         member.suspected = false;
+        member.refused = false;
         if was.state != standing.state || was_suspected {
             member.since = now;
         }
@@ -680,6 +700,7 @@ pub(crate) mod tests {
             standing: Standing::alive(life),
             suspected: false,
             since: Instant::ORIGIN,
+            refused: false,
         }
     }
 
@@ -697,6 +718,7 @@ pub(crate) mod tests {
             by: NodeId(1),
             accusers: 3,
             doubtful: false,
+            refused: false,
         })
     }
 

@@ -18,6 +18,10 @@ pub struct Stats {
     pub verdicts: u64,
     /// Members examined as a juror.
     pub trials: u64,
+    /// Times that a silent member's host was asked whether anything listens at its port.
+    pub knocks: u64,
+    /// Times that the host answered that nothing does.
+    pub refusals: u64,
     /// Packets of another cluster, dropped.
     pub foreign_packets: u64,
     /// Messages from members that are not believed (failed, left or removed), dropped.
@@ -28,7 +32,7 @@ pub struct Stats {
     pub rumors_dropped: u64,
     /// Comparisons begun.
     pub reconciliations: u64,
-    /// Messages refused because a limit was reached (relays, members, challenges).
+    /// Messages refused because a limit was reached (relays, members, challenges, knocks).
     pub over_limit: u64,
     /// Own pauses long enough to distrust oneself.
     pub stalls: u64,

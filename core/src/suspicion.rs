@@ -1,8 +1,9 @@
 //! Suspicion: the time between the first accusation of a member and the verdict.
 //!
 //! One accuser may be wrong, so the accused gets long to refute; each further accuser shortens
-//! that (Lifeguard §IV.B, LHA-Suspicion). Who refuted often of late gets longer again (flap
-//! damping): a slow node must not swing between failed and alive.
+//! that (Lifeguard §IV.B, LHA-Suspicion). A member whose host refuses (see [`crate::knock`]) will
+//! not refute: a quorum of accusers that were refused waits no longer. Who refuted often of late
+//! gets longer again (flap damping): a slow node must not swing between failed and alive.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,9 +15,9 @@ use crate::time::Instant;
 
 /// The most accusers that are told apart; more change nothing.
 pub(crate) const ACCUSERS_MAX: usize = 16;
-/// The most members that are told of one accusation: all accusers, observers old and new, and the
-/// accused.
-const TOLD_MAX: usize = 2 * ACCUSERS_MAX;
+/// The most tellings of one accusation: to all accusers, observers old and new, and the accused,
+/// that it is silent, and that it was refused.
+const TOLD_MAX: usize = 4 * ACCUSERS_MAX;
 /// The most confirmations, the first accuser apart, that shorten a suspicion.
 const CONFIRMATIONS_MAX: usize = 3;
 /// How far flaps may stretch a suspicion, as a power of two.
@@ -36,8 +37,10 @@ pub(crate) struct Suspicion {
     /// When this node last found it silent.
     pub(crate) silent: Option<Instant>,
     accusers: Vec<NodeId>,
-    /// Whom this node has told that it accuses.
-    told: Vec<NodeId>,
+    /// Those of them that were refused.
+    refused: Vec<NodeId>,
+    /// Whom this node has told that it accuses, and whether it said that it was refused.
+    told: Vec<(NodeId, bool)>,
     /// The accused's observers, those found silent since apart: more will hardly accuse it.
     observers: Vec<NodeId>,
 }
@@ -50,27 +53,48 @@ impl Suspicion {
             judged: false,
             silent: None,
             accusers: Vec::new(),
+            refused: Vec::new(),
             told: Vec::new(),
             observers,
         }
     }
 
-    /// Adds an accuser; false where it was one already, or there are enough.
-    pub(crate) fn accuse(&mut self, by: NodeId) -> bool {
-        let new = !self.accusers.contains(&by) && self.accusers.len() < ACCUSERS_MAX;
-        if new {
+    /// Adds an accuser, and whether it was refused; false where that was known, or there are
+    /// enough.
+    pub(crate) fn accuse(&mut self, by: NodeId, refused: bool) -> bool {
+        let known = self.accusers.contains(&by);
+        if !known && self.accusers.len() >= ACCUSERS_MAX {
+            return false;
+        }
+        if !known {
             self.accusers.push(by);
+        }
+        let refused = refused && !self.refused.contains(&by);
+        if refused {
+            self.refused.push(by);
+        }
+        !known || refused
+    }
+
+    /// Somebody is to be told that this node accuses; false where it was already, or enough were.
+    pub(crate) fn tell(&mut self, to: NodeId, refused: bool) -> bool {
+        let new = !self.told.contains(&(to, refused)) && self.told.len() < TOLD_MAX;
+        if new {
+            self.told.push((to, refused));
         }
         new
     }
 
-    /// Somebody is to be told that this node accuses; false where it was already, or enough were.
-    pub(crate) fn tell(&mut self, to: NodeId) -> bool {
-        let new = !self.told.contains(&to) && self.told.len() < TOLD_MAX;
-        if new {
-            self.told.push(to);
-        }
-        new
+    /// Whether so many were refused that the accused cannot be expected to refute: a quorum, or
+    /// all observers where those are fewer.
+    pub(crate) fn is_refused(&self, config: &Config) -> bool {
+        let enough = usize::from(config.verdict_quorum).min(self.observers.len());
+        self.refused.len() >= enough.max(1)
+    }
+
+    /// Whether this accuser was refused.
+    pub(crate) fn was_refused(&self, by: NodeId) -> bool {
+        self.refused.contains(&by)
     }
 
     /// An observer of the accused was found silent itself: it is not waited for. False where it
@@ -100,6 +124,9 @@ impl Suspicion {
 
     /// When the time to refute is over.
     pub(crate) fn deadline(&self, config: &Config, present: usize, flaps: u32) -> Instant {
+        if self.is_refused(config) {
+            return self.started;
+        }
         let observers = self.observers.len();
         self.started + timeout(config, self.accusers.len(), observers, present, flaps)
     }
@@ -210,14 +237,31 @@ mod tests {
     fn an_accuser_counts_once() {
         let mut suspicion =
             Suspicion::new(Life::ZERO, (1..=8).map(NodeId).collect(), Instant::ORIGIN);
-        assert!(suspicion.accuse(NodeId(1)));
-        assert!(!suspicion.accuse(NodeId(1)));
-        assert!(suspicion.accuse(NodeId(2)));
+        assert!(suspicion.accuse(NodeId(1), false));
+        assert!(!suspicion.accuse(NodeId(1), false));
+        assert!(suspicion.accuse(NodeId(2), false));
         assert_eq!(suspicion.accusers().len(), 2);
         for id in 3..100 {
-            suspicion.accuse(NodeId(id));
+            suspicion.accuse(NodeId(id), false);
         }
         assert_eq!(suspicion.accusers().len(), ACCUSERS_MAX);
+    }
+
+    #[test]
+    fn a_quorum_that_was_refused_or_all_observers_wait_for_nothing() {
+        for observers in [1, 2, 3, 8] {
+            let ids = (1..=observers).map(NodeId).collect();
+            let mut suspicion = Suspicion::new(Life::ZERO, ids, Instant::ORIGIN);
+            let at_once = |s: &Suspicion| s.deadline(&Config::lan(), 100, 0) == Instant::ORIGIN;
+            let enough = observers.min(3);
+            for id in 1..enough {
+                assert!(suspicion.accuse(NodeId(id), true) && !at_once(&suspicion));
+            }
+            assert!(suspicion.accuse(NodeId(enough), false) && !at_once(&suspicion));
+            assert!(suspicion.accuse(NodeId(enough), true), "it is news");
+            assert!(!suspicion.accuse(NodeId(enough), true));
+            assert!(at_once(&suspicion), "{observers}");
+        }
     }
 
     #[test]

@@ -293,6 +293,7 @@ fn profiles_over_their_bounds_are_refused_wherever_they_are() {
         profile: large.clone(),
         standing: failed,
         age: 7,
+        refused: false,
     };
     for message in [
         Message::Rumor(Rumor::Alive(large.clone())),
@@ -342,6 +343,7 @@ fn facts_that_no_node_states_are_refused() {
             profile: profile("a@h", 5),
             standing,
             age: 0,
+            refused: false,
         })
     };
     let decoded = |message| decode(&encode(&packet(vec![message])));

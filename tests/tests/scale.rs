@@ -101,7 +101,7 @@ async fn failures(subscription: &mut Subscription) -> Vec<String> {
     while let Ok(received) = tokio::time::timeout(Duration::ZERO, subscription.next()).await {
         match received.expect("the node lives") {
             Received::Notice(notice) => {
-                if let Event::MemberFailed(member) = &notice.event {
+                if let Event::MemberFailed { member, .. } = &notice.event {
                     failures.push(member.name.to_string());
                 }
             }

@@ -23,6 +23,7 @@ use tokio::sync::mpsc;
 use crate::callbacks::{Call, Caller};
 use crate::dial::Dials;
 use crate::input::{Command, Input, Reply};
+use crate::knock::Knocker;
 use crate::link::Close;
 use crate::memory::Memory;
 use crate::options::Callbacks;
@@ -52,6 +53,7 @@ pub(crate) struct Driver {
     rim: Arc<Rim>,
     engine: Engine,
     dials: Dials,
+    knocker: Knocker,
     seeds: Seeds,
     publisher: Publisher,
     memory: Memory,
@@ -67,6 +69,7 @@ impl Driver {
     pub(crate) fn new(
         rim: Arc<Rim>,
         engine: Engine,
+        knocker: Knocker,
         publisher: Publisher,
         memory: Memory,
         callbacks: Callbacks,
@@ -78,6 +81,7 @@ impl Driver {
             swept: rim.now(),
             rim,
             engine,
+            knocker,
             publisher,
             memory,
             deadline: None,
@@ -199,6 +203,7 @@ impl Driver {
             Input::Unreachable { target, cause } => {
                 self.engine.handle_unreachable(now, &target, &cause);
             }
+            Input::Refused(contact) => self.engine.handle_refused(now, &contact),
             Input::Prepared => self.engine.prepared(now),
             Input::Parted(id) => self.on_parted(id),
             Input::Command(command) => self.on_command(now, command),
@@ -261,6 +266,7 @@ impl Driver {
         loop {
             match self.engine.poll_output() {
                 Output::Transmit(transmit) => self.transmit(now, transmit),
+                Output::Knock(contact) => self.knocker.knock(contact),
                 Output::Event(event) => self.on_event(now, event),
                 Output::Signal(signal) => self.on_signal(now, signal, &mut ended),
                 Output::Changed(id) => {
@@ -312,7 +318,7 @@ impl Driver {
     fn on_event(&mut self, now: Instant, event: Event) {
         match &event {
             // Another try at it is to be a fresh connection: an old one would be backing off.
-            Event::MemberFailed(member) => {
+            Event::MemberFailed { member, .. } => {
                 self.rim
                     .pool
                     .close(member.name.id(), Close::Gone, "this node is held as failed");

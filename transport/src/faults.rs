@@ -149,6 +149,11 @@ impl Network for FaultyNetwork {
             faults: self.handle.0.clone(),
         }))
     }
+
+    fn carries_knock(&self, from: SocketAddr, to: SocketAddr) -> bool {
+        let faults = &self.handle.0;
+        !faults.drops(from, to) && !faults.drops(to, from)
+    }
 }
 
 /// A socket that sends one datagram at a time, so that each one is dropped or not by itself.

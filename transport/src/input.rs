@@ -39,6 +39,8 @@ pub(crate) enum Input {
         /// Why.
         cause: String,
     },
+    /// A host that was knocked at says that nothing listens there.
+    Refused(Contact),
     /// The program has prepared for a change of cluster.
     Prepared,
     /// A member that said goodbye has had time to read the answers.

@@ -38,6 +38,7 @@ pub mod faults;
 pub mod identity;
 mod input;
 mod journal;
+mod knock;
 mod link;
 mod liveness;
 mod memory;

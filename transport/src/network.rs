@@ -19,6 +19,12 @@ pub trait Network: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// Those of binding a UDP socket.
     fn bind(&self, address: SocketAddr) -> io::Result<Arc<dyn AsyncUdpSocket>>;
+
+    /// Whether a knock (one datagram by a socket of its own, to see whether the host refuses it)
+    /// and its answer get through. Called with the gossip addresses of both ends.
+    fn carries_knock(&self, _from: SocketAddr, _to: SocketAddr) -> bool {
+        true
+    }
 }
 
 /// Plain UDP, with segmentation offload where the system has it.

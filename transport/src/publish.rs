@@ -189,8 +189,9 @@ fn log(node: &NodeName, event: &Event) {
         Event::MemberRefuted(member) => {
             info!(%node, member = %member.name, incarnation = member.life.incarnation.0, "member refuted a suspicion");
         }
-        Event::MemberFailed(member) => {
-            warn!(%node, member = %member.name, incarnation = member.life.incarnation.0, "member failed");
+        Event::MemberFailed { member, refused } => {
+            let found = if *refused { "refused" } else { "silent" };
+            warn!(%node, member = %member.name, incarnation = member.life.incarnation.0, found, "member failed");
         }
         Event::MemberLeft(member) => {
             info!(%node, member = %member.name, incarnation = member.life.incarnation.0, "member left");

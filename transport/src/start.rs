@@ -13,6 +13,7 @@ use crate::error::{StartError, TagsError};
 use crate::identity::{GOSSIP_ALPN, Identity, RPC_ALPN};
 use crate::input::INPUTS_MAX;
 use crate::journal::Journal;
+use crate::knock::Knocker;
 use crate::memory::Memory;
 use crate::options::Options;
 use crate::ports::Ports;
@@ -59,7 +60,9 @@ pub(crate) async fn start(options: Options) -> Result<Started, StartError> {
         Publisher::new(&engine, rim.clock, cluster_name, options.name.clone());
     rim.tasks.spawn(accept::accept(rim.clone()));
     rim.tasks.spawn(rpc::serve(rim.clone(), published.clone()));
-    let driver = Driver::new(rim.clone(), engine, publisher, memory, options.callbacks);
+    let knocker = Knocker::new(rim.clone(), options.network, ports.gossip_address);
+    let callbacks = options.callbacks;
+    let driver = Driver::new(rim.clone(), engine, knocker, publisher, memory, callbacks);
     rim.tasks.spawn(driver.run(inputs));
     unwind.0 = None;
     Ok(Started {

@@ -30,6 +30,8 @@ pub struct NodeStats {
     pub inputs_dropped: u64,
     /// Packets not sent because too many waited for one connection, one dial or one stream.
     pub sends_dropped: u64,
+    /// Silent members whose hosts were not asked, because too many were at the time.
+    pub knocks_dropped: u64,
     /// Packets of which the bytes were malformed.
     pub malformed: u64,
 }
@@ -45,6 +47,7 @@ pub(crate) struct Counters {
     pub(crate) packets_received: Counter,
     pub(crate) inputs_dropped: Counter,
     pub(crate) sends_dropped: Counter,
+    pub(crate) knocks_dropped: Counter,
     pub(crate) malformed: Counter,
 }
 
@@ -76,6 +79,7 @@ impl Counters {
             packets_received: self.packets_received.value(),
             inputs_dropped: self.inputs_dropped.value(),
             sends_dropped: self.sends_dropped.value(),
+            knocks_dropped: self.knocks_dropped.value(),
             malformed: self.malformed.value(),
         }
     }

@@ -237,7 +237,7 @@ async fn a_tenth_of_all_datagrams_lost_fails_nobody() {
                 panic!("missed")
             };
             assert!(
-                !matches!(notice.event, Event::MemberFailed(_)),
+                !matches!(notice.event, Event::MemberFailed { .. }),
                 "{notice:?}"
             );
         }

@@ -80,7 +80,7 @@ fn failures(events: &mut convoke::Subscription) -> Vec<NodeName> {
     let mut failed = Vec::new();
     while let Some(Some(received)) = futures_util::FutureExt::now_or_never(events.next()) {
         if let Received::Notice(notice) = received
-            && let Event::MemberFailed(member) = &notice.event
+            && let Event::MemberFailed { member, .. } = &notice.event
         {
             failed.push(member.name.clone());
         }

@@ -178,6 +178,9 @@ pub(crate) struct Detail {
     pub(crate) share: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) quorum: Option<bool>,
+    /// Of a failure: whether the member's port refuses, else the member is silent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) refused: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) lasted_ms: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -273,7 +276,7 @@ fn describe(event: &Event) -> (&'static str, Detail) {
         Event::MemberJoined(profile) => ("member_joined", of_profile(profile)),
         Event::MemberSuspected(member) => ("member_suspected", of_member(member)),
         Event::MemberRefuted(member) => ("member_refuted", of_member(member)),
-        Event::MemberFailed(member) => ("member_failed", of_member(member)),
+        Event::MemberFailed { member, refused } => ("member_failed", failed(member, *refused)),
         Event::MemberLeft(member) => ("member_left", of_member(member)),
         Event::MemberRemoved(member) => ("member_removed", of_removed(member)),
         Event::MemberForgotten(member) => ("member_forgotten", of_member(member)),
@@ -300,6 +303,13 @@ fn of_member(member: &MemberEvent) -> Detail {
         node: Some(member.name.clone()),
         incarnation,
         ..Detail::default()
+    }
+}
+
+fn failed(member: &MemberEvent, refused: bool) -> Detail {
+    Detail {
+        refused: Some(refused),
+        ..of_member(member)
     }
 }
 

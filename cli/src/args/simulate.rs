@@ -65,6 +65,7 @@ const AFTER_HELP: &str = "\
   stop=TIME        for how long they stop [anomalies: 512ms, 8192ms and 32768ms]
   run=TIME         for how long they run between two stops [anomalies: 1ms, 64ms and 4096ms]
   anomaly=HOW      how they stop, io-block or freeze [anomalies: io-block]
+  refused=on       processes are killed on hosts that live, and so refuse [crash, mass-crash: off]
   cpu=off          packets and handshakes cost no CPU time [all: on]
   checks=off       no checkers look at every step; they take time [all: on up to 256 nodes]
 and every key of [detector] in `convoke config default`, with or without its table: suspicion_min=2s.

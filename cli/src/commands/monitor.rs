@@ -107,6 +107,7 @@ fn human(event: &EventObject) -> String {
         incarnation,
         address,
         version,
+        refused,
         ..
     } = &event.detail;
     let mut line = format!("{}  {:<18}", event.at, event.event.replace('_', " "));
@@ -121,6 +122,11 @@ fn human(event: &EventObject) -> String {
     }
     if let Some(incarnation) = incarnation {
         line += &format!("  incarnation {incarnation}");
+    }
+    match refused {
+        Some(true) => line += "  its port refuses",
+        Some(false) => line += "  it is silent",
+        None => {}
     }
     line += &of_partition(&event.detail);
     line.trim_end().to_owned()
@@ -186,6 +192,7 @@ mod tests {
         let detail = Detail {
             node: Some("a@10.0.0.1".parse().unwrap()),
             incarnation: Some(7),
+            refused: Some(true),
             ..Detail::default()
         };
         let event = EventObject {
@@ -196,7 +203,7 @@ mod tests {
         };
         assert_eq!(
             human(&event),
-            "2026-11-22T17:02:11.120Z  member failed       a@10.0.0.1  incarnation 7"
+            "2026-11-22T17:02:11.120Z  member failed       a@10.0.0.1  incarnation 7  its port refuses"
         );
     }
 }

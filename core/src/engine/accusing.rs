@@ -23,19 +23,27 @@ const WIDEN_DIVISOR: u32 = 3;
 impl Engine {
     // ---- accusing ----
 
-    /// This node found a member silent: it says so to the accused and to its observers.
-    pub(super) fn accuse(&mut self, now: Instant, id: NodeId, life: Life) {
+    /// This node found a member silent: it says so to the accused and to its observers. Where it
+    /// was refused, they can come to a verdict as soon as they have looked: all of the bench is
+    /// called, and the others sooner.
+    pub(super) fn accuse(&mut self, now: Instant, id: NodeId, life: Life, refused: bool) {
+        let accusation = Suspect { id, life, refused };
         let later = |held: Life| held > life;
-        if self.present_life(id).is_none_or(later) || !self.add_accuser(now, id, life, self.me) {
+        if self.present_life(id).is_none_or(later) || !self.add_accuser(now, &accusation, self.me) {
             return;
         }
-        let bench = self.bench(id);
+        let (bench, soon) = if refused {
+            // A verdict takes an answer to what was asked since the suspicion began.
+            self.ask_control(now, id);
+            (self.whole_bench(id), self.config.probe_timeout_max)
+        } else {
+            (self.bench(id), self.config.suspicion_min / WIDEN_DIVISOR)
+        };
         let accusers = self.suspicions[&id].accusers().to_vec();
         for to in bench.into_iter().chain(accusers).chain([id]) {
-            self.tell_accused(to, id, life);
+            self.tell_accused(to, id);
         }
-        let soon = now + self.config.suspicion_min / WIDEN_DIVISOR;
-        self.timers.set(Timer::Widen(id), soon);
+        self.timers.set(Timer::Widen(id), now + soon);
     }
 
     /// The observers of a member that this node turns to: all those who know each other if it is one
@@ -50,6 +58,12 @@ impl Engine {
         bench
     }
 
+    fn whole_bench(&self, id: NodeId) -> Vec<NodeId> {
+        let mut bench = self.healthy_observers(id);
+        bench.truncate(ring::BENCH);
+        bench
+    }
+
     fn healthy_observers(&self, id: NodeId) -> Vec<NodeId> {
         let members = self.roster.members();
         let healthy = members.filter(|(_, member)| member.is_healthy());
@@ -57,10 +71,14 @@ impl Engine {
     }
 
     /// Tells a member, once, that this node accuses another one.
-    fn tell_accused(&mut self, to: NodeId, id: NodeId, life: Life) {
-        let suspicion = self.suspicions.get_mut(&id);
-        if to != self.me && suspicion.is_some_and(|suspicion| suspicion.tell(to)) {
-            let accusation = Message::Suspect(Suspect { id, life });
+    fn tell_accused(&mut self, to: NodeId, id: NodeId) {
+        let me = self.me;
+        let Some(suspicion) = self.suspicions.get_mut(&id).filter(|_| to != me) else {
+            return;
+        };
+        let (life, refused) = (suspicion.life, suspicion.was_refused(me));
+        if suspicion.tell(to, refused) {
+            let accusation = Message::Suspect(Suspect { id, life, refused });
             self.send(to, Class::Reliable, vec![accusation]);
         }
     }
@@ -70,17 +88,22 @@ impl Engine {
         let Some(suspicion) = self.suspicions.get(&id) else {
             return;
         };
-        let (life, accusers) = (suspicion.life, suspicion.accusers().len());
-        if !self.accuses(id) || accusers >= usize::from(self.verdict_quorum()) {
+        let enough = if suspicion.was_refused(self.me) {
+            suspicion.is_refused(&self.config)
+        } else {
+            suspicion.accusers().len() >= usize::from(self.verdict_quorum())
+        };
+        if !self.accuses(id) || enough {
             return;
         }
         for to in self.healthy_observers(id) {
-            self.tell_accused(to, id, life);
+            self.tell_accused(to, id);
         }
     }
 
     /// Somebody accuses a member, by an accusation or by a verdict of too few.
-    pub(super) fn on_accusation(&mut self, now: Instant, id: NodeId, life: Life, by: NodeId) {
+    pub(super) fn on_accusation(&mut self, now: Instant, accusation: &Suspect, by: NodeId) {
+        let &Suspect { id, life, .. } = accusation;
         if id == self.me {
             if life >= self.profile.life && !self.is_departing() {
                 self.awareness.worsen(1);
@@ -93,8 +116,8 @@ impl Engine {
             self.stats.unbelieved += 1;
             return;
         }
-        if self.add_accuser(now, id, life, by) && self.accuses(id) {
-            self.tell_accused(by, id, life);
+        if self.add_accuser(now, accusation, by) && self.accuses(id) {
+            self.tell_accused(by, id);
         }
         let judged = self
             .suspicions
@@ -127,7 +150,8 @@ impl Engine {
                 .is_some_and(|member| !member.is_present())
     }
 
-    fn add_accuser(&mut self, now: Instant, id: NodeId, life: Life, by: NodeId) -> bool {
+    fn add_accuser(&mut self, now: Instant, accusation: &Suspect, by: NodeId) -> bool {
+        let &Suspect { id, life, refused } = accusation;
         let held = self.suspicions.get(&id).map(|suspicion| suspicion.life);
         if held.is_some_and(|held| held > life) {
             return false;
@@ -159,7 +183,7 @@ impl Engine {
         if by == self.me {
             suspicion.silent = Some(now);
         }
-        let new = suspicion.accuse(by);
+        let new = suspicion.accuse(by, refused);
         let deadline = suspicion.deadline(&self.config, self.roster.present(), flaps);
         self.timers.set_by(Timer::Suspicion(id), deadline.max(now));
         new
@@ -185,6 +209,7 @@ impl Engine {
         self.suspicions.remove(&id);
         self.timers.stop(Timer::Suspicion(id));
         self.timers.stop(Timer::Widen(id));
+        self.knocks.forget(id);
         self.end_trial(id);
     }
 
@@ -256,6 +281,7 @@ impl Engine {
                 by: self.me,
                 accusers,
                 doubtful: false,
+                refused: false,
             };
             self.transmit(
                 to.clone(),

@@ -18,6 +18,8 @@ use crate::timers::Timer;
 /// The part of the direct timeout after which a helper says that it has heard nothing: early
 /// enough for its word to come before the probe ends.
 const NACK_AFTER: f64 = 0.5;
+/// After this part of the direct timeout the target's host is asked whether anything listens.
+const KNOCK_DIVISOR: u32 = 4;
 /// A small side looks around at this many members per [`BURST_INTERVAL`]: 50 a second.
 const BURST_SIZE: usize = 5;
 const BURST_INTERVAL: Duration = Duration::from_millis(100);
@@ -89,17 +91,22 @@ impl Engine {
         self.stats.probes += 1;
         let seq = self.questions.ask(target, Purpose::Probe, now);
         self.send_ping(target, Class::Datagram, seq);
+        let timeout = self
+            .awareness
+            .stretch(self.prober.timeout(target, &self.config));
+        // Hosts refuse so many packets a second only, and QUIC repeats what is not answered: the
+        // knock comes before the most of that.
+        let late = (timeout / KNOCK_DIVISOR).max(self.prober.round_trip(target) * 2);
+        let late = late.min(timeout);
+        let rest = Some(timeout - late);
         let probe = Probe {
             target,
             life,
             started: now,
-            stage: Stage::Direct,
+            stage: Stage::Direct { rest },
         };
         self.prober.probes.insert(seq, probe);
-        let timeout = self
-            .awareness
-            .stretch(self.prober.timeout(target, &self.config));
-        self.timers.set(Timer::ProbeStage(seq), now + timeout);
+        self.timers.set(Timer::ProbeStage(seq), now + late);
     }
 
     pub(super) fn send_ping(&mut self, target: NodeId, class: Class, seq: SeqNo) {
@@ -108,13 +115,22 @@ impl Engine {
     }
 
     pub(super) fn on_probe_stage(&mut self, now: Instant, seq: SeqNo) {
-        let Some(probe) = self.prober.probes.get(&seq) else {
+        let Some(probe) = self.prober.probes.get_mut(&seq) else {
             return;
         };
-        match &probe.stage {
-            Stage::Direct => {
-                let (target, started) = (probe.target, probe.started);
-                self.ask_helpers(now, seq, target, started);
+        let (target, started) = (probe.target, probe.started);
+        match probe.stage {
+            Stage::Direct { rest: Some(rest) } => {
+                probe.stage = Stage::Direct { rest: None };
+                self.timers.set(Timer::ProbeStage(seq), now + rest);
+                self.knock(now, target);
+            }
+            Stage::Direct { rest: None } => self.ask_helpers(now, seq, target, started),
+            // Refused, but whether this node hears anybody is not known yet.
+            Stage::Indirect { end, .. }
+                if now < end && !self.awareness.is_answered_since(started) =>
+            {
+                self.timers.set(Timer::ProbeStage(seq), end);
             }
             Stage::Indirect { .. } => self.fail_probe(now, seq),
         }
@@ -138,18 +154,26 @@ impl Engine {
         }
         self.send_ping(target, Class::Reliable, seq);
         self.ask_control(now, target);
+        // An answer by way of a helper takes two round trips.
+        let there_and_back = self.prober.round_trip(target) * 2;
+        let least = (timeout * 2).max(timeout + there_and_back);
+        let end = started + self.awareness.stretch(least.max(PROBE_DURATION_MIN));
+        let end = end.max(now + timeout);
         let probe = self
             .prober
             .probes
             .get_mut(&seq)
             .expect("probe is under way: found by the caller");
-        probe.stage = Stage::Indirect { silent: helpers };
-        // An answer by way of a helper takes two round trips.
-        let there_and_back = self.prober.round_trip(target) * 2;
-        let least = (timeout * 2).max(timeout + there_and_back);
-        let end = started + self.awareness.stretch(least.max(PROBE_DURATION_MIN));
-        self.timers
-            .set(Timer::ProbeStage(seq), end.max(now + timeout));
+        probe.stage = Stage::Indirect {
+            silent: helpers,
+            end,
+        };
+        self.timers.set(Timer::ProbeStage(seq), end);
+        if self.knocks.is_refused(target, started) {
+            self.shorten_probe(now, target);
+        } else {
+            self.knock(now, target);
+        }
     }
 
     /// Whom to ask: others on the target's bench. Their connections to it are warm, and those
@@ -187,8 +211,9 @@ impl Engine {
             return;
         };
         self.prober.note_outcome(probe.target, true, now);
+        self.knocks.forget(probe.target);
         self.awareness.improve();
-        if directly && matches!(probe.stage, Stage::Direct) {
+        if directly && matches!(probe.stage, Stage::Direct { .. }) {
             self.prober.observe(probe.target, now.since(probe.started));
             self.prober.observe_loss(false);
         }
@@ -209,7 +234,7 @@ impl Engine {
         };
         self.stats.probes_failed += 1;
         self.prober.note_outcome(target, false, now);
-        if let Stage::Indirect { silent } = stage {
+        if let Stage::Indirect { silent, .. } = stage {
             self.awareness.worsen_unless_answered(started, silent.len());
         }
         if let Some(burst) = &mut self.prober.burst {
@@ -223,7 +248,8 @@ impl Engine {
             self.seek_company(now);
             return;
         }
-        self.accuse(now, target, life);
+        let refused = self.knocks.is_refused(target, started);
+        self.accuse(now, target, life, refused);
         if self
             .prober
             .note_silent(target, self.config.probe_interval * 3, now)
@@ -408,7 +434,7 @@ impl Engine {
 
     pub(super) fn on_nack(&mut self, from: &Contact, nack: &Nack) {
         if let Some(Probe {
-            stage: Stage::Indirect { silent },
+            stage: Stage::Indirect { silent, .. },
             started,
             ..
         }) = self.prober.probes.get_mut(&nack.seq)

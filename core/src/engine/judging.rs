@@ -50,6 +50,7 @@ impl Engine {
             },
         );
         self.send_trial_ping(now, id, class);
+        self.knock(now, id);
     }
 
     fn send_trial_ping(&mut self, now: Instant, id: NodeId, class: Class) {
@@ -96,12 +97,14 @@ impl Engine {
         let Some(trial) = self.jury.trial_mut(id) else {
             return;
         };
-        if trial.stage == Stage::Datagram {
+        let (started, silence, life) = (trial.started, trial.silence, trial.life);
+        let refused = self.knocks.is_refused(id, started);
+        let over = refused && self.awareness.is_answered_since(started);
+        if trial.stage == Stage::Datagram && !over {
             trial.stage = Stage::Reliable;
             self.send_trial_ping(now, id, Class::Reliable);
             return;
         }
-        let (started, silence, life) = (trial.started, trial.silence, trial.life);
         if !self.may_accuse(started, now) {
             self.end_trial(id);
             self.judge(now, id, life, silence);
@@ -109,7 +112,7 @@ impl Engine {
         }
         self.end_trial(id);
         match silence {
-            Silence::Accuses => self.accuse(now, id, life),
+            Silence::Accuses => self.accuse(now, id, life, refused),
             Silence::Convicts => {
                 if let Some(suspicion) = self.suspicions.get_mut(&id) {
                     suspicion.silent = Some(now);
@@ -123,6 +126,7 @@ impl Engine {
                     by: self.me,
                     accusers: self.config.verdict_quorum,
                     doubtful: self.is_doubtful(now),
+                    refused,
                 };
                 self.accept(now, &Rumor::Failed(failed), None, true);
             }
@@ -132,6 +136,7 @@ impl Engine {
 
     pub(super) fn on_trial_answered(&mut self, now: Instant, id: NodeId, seq: SeqNo) {
         if self.jury.trial(id).is_some_and(|trial| trial.seq == seq) {
+            self.knocks.forget(id);
             self.end_trial(id);
             self.challenge_next(now);
         }
@@ -171,7 +176,10 @@ impl Engine {
         let alone = accusers < self.verdict_quorum() && present > ring::OBSERVERS_MAX * 2;
         let patience = self.config.suspicion_max * ALONE_PATIENCE;
         let hasty = now.since(since) < patience || self.prober.was_mistaken(patience, now);
-        let may_judge = self.awareness.may_judge(since, present, &self.config, now);
+        let at_once = suspicion.is_refused(&self.config);
+        let may_judge = self
+            .awareness
+            .may_judge(since, at_once, present, &self.config, now);
         if !may_judge || self.is_mistaken(now) || (alone && hasty) {
             self.timers.set(Timer::Suspicion(id), now + JUDGE_AGAIN);
             return;
@@ -191,6 +199,7 @@ impl Engine {
             by: self.me,
             accusers,
             doubtful: self.is_doubtful(now),
+            refused: suspicion.is_refused(&self.config),
         };
         self.accept(now, &Rumor::Failed(failed), None, true);
     }

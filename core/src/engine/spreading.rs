@@ -7,7 +7,7 @@ use super::Engine;
 use super::joining::Phase;
 use crate::codec::{HEADER_BYTES, message_bytes};
 use crate::member::{Admission, Fingerprint, Life, Member, Profile, Standing, State};
-use crate::message::{Compare, Contact, Failed, Message, Rumor, Summaries};
+use crate::message::{Compare, Contact, Failed, Message, Rumor, Summaries, Suspect};
 use crate::name::NodeId;
 use crate::output::{Class, Event, MemberEvent, Signal};
 use crate::reconcile;
@@ -52,7 +52,17 @@ impl Engine {
             self.stats.stale_rumors += 1;
             return;
         };
+        let accusation = Suspect {
+            id: failed.id,
+            life: failed.life,
+            refused: failed.refused,
+        };
         if Standing::failed(failed.life) <= member.standing {
+            let same = Standing::failed(failed.life) == member.standing;
+            if same && failed.refused && self.roster.set_refused(failed.id, true) {
+                self.watch.on_gone(failed.id);
+                self.changed.insert(failed.id);
+            }
             self.gossip.on_heard_again(&Rumor::Failed(failed.clone()));
             self.stats.stale_rumors += 1;
         } else if self.is_disbelieved(failed.by) {
@@ -60,12 +70,12 @@ impl Engine {
         } else if member.is_present() && failed.doubtful && !self.is_doubtful(now) {
             // Who hears hardly anybody may be deaf. Observers look for themselves.
             if self.refreshed_rings().subjects().contains(&failed.id) {
-                self.on_accusation(now, failed.id, failed.life, failed.by);
+                self.on_accusation(now, &accusation, failed.by);
             }
         } else if member.is_present()
             && (failed.accusers < self.verdict_quorum() || self.came_back(now, failed.by))
         {
-            self.on_accusation(now, failed.id, failed.life, failed.by);
+            self.on_accusation(now, &accusation, failed.by);
         } else {
             self.accept(now, &Rumor::Failed(failed.clone()), Some(from), true);
         }
@@ -174,8 +184,14 @@ impl Engine {
                 true
             }
             Transition::Failed(Change { was_present }) => {
-                self.watch.on_failed(id, now);
-                self.on_gone(now, id, was_present, event.map(Event::MemberFailed));
+                let refused = self.roster.member(id).is_some_and(|member| member.refused);
+                if refused {
+                    self.watch.on_gone(id);
+                } else {
+                    self.watch.on_silent(id, now);
+                }
+                let event = event.map(|member| Event::MemberFailed { member, refused });
+                self.on_gone(now, id, was_present, event);
                 was_present
             }
             Transition::Left(Change { was_present }) => {
@@ -560,6 +576,7 @@ impl Engine {
                 by: self.me,
                 accusers: u8::try_from(accusers).unwrap_or(u8::MAX),
                 doubtful: self.is_doubtful(now),
+                refused: matches!(record, Rumor::Absent { refused: true, .. }),
             };
             self.accept(now, &Rumor::Failed(failed), Some(from.id()), forward);
         } else {

@@ -115,7 +115,7 @@ impl<P: Protocol> World<P> {
     }
 
     /// Whose address it is: nobody's, once its node has moved.
-    fn host_at(&self, address: SocketAddr) -> Option<usize> {
+    pub(super) fn host_at(&self, address: SocketAddr) -> Option<usize> {
         let host = self.addresses.get(&address).copied()?;
         (self.nodes[host].address == address).then_some(host)
     }

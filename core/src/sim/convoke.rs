@@ -139,6 +139,10 @@ impl Protocol for Engine {
         Self::handle_unreachable(self, now, to, cause);
     }
 
+    fn handle_refused(&mut self, now: Instant, at: &Contact) {
+        Self::handle_refused(self, now, at);
+    }
+
     fn join(&mut self, now: Instant, seed: &Target) {
         // A node that can't begin a join now tells so by not being a member.
         let _ = Self::join(self, now, seed.clone());
@@ -162,6 +166,7 @@ impl Protocol for Engine {
             Output::Transmit(Transmit { to, class, packet }) => {
                 Action::Transmit { to, class, packet }
             }
+            Output::Knock(contact) => Action::Knock(contact),
             Output::Event(event) => Action::Event(event),
             Output::Signal(signal) => Action::Signal(signal),
             Output::Changed(id) => Action::Changed(id),

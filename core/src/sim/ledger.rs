@@ -149,7 +149,7 @@ impl<P: Protocol> World<P> {
                 *running.unwrap_or(&several[0])
             }
         };
-        if matches!(event, Event::MemberFailed(_)) {
+        if matches!(event, Event::MemberFailed { .. }) {
             self.note_verdict(observer, subject);
         }
         let number = |n: usize| u32::try_from(n).expect("fewer nodes than addresses");
@@ -205,7 +205,7 @@ fn health(event: &Event) -> Option<(Health, &NodeName)> {
         Event::MemberJoined(profile) => (Health::Alive, &profile.name),
         Event::MemberSuspected(about) => (Health::Suspect, &about.name),
         Event::MemberRefuted(about) => (Health::Alive, &about.name),
-        Event::MemberFailed(about) => (Health::Failed, &about.name),
+        Event::MemberFailed { member, .. } => (Health::Failed, &member.name),
         Event::MemberLeft(about) => (Health::Left, &about.name),
         Event::MemberRemoved(about) => (Health::Removed, &about.name),
         Event::MemberForgotten(about) => (Health::Unknown, &about.name),

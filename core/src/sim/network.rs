@@ -20,6 +20,8 @@ pub struct Network {
     /// The share of packets that are lost on all links of single hosts: what they send, and what
     /// is sent to them.
     pub host_loss: Vec<(usize, f64, f64)>,
+    /// Whether somebody who sees every knock answers it with a refusal that looks like the host's.
+    pub refusals_forged: bool,
     /// The share of datagrams that arrive twice.
     pub repeated: f64,
     /// The share of packets that are held up for 1 to 20 ms, so that later ones overtake them.
@@ -91,6 +93,7 @@ impl Network {
             delay: Delay::Uniform(us(100), us(500)),
             loss: 0.0,
             host_loss: Vec::new(),
+            refusals_forged: false,
             repeated: 0.0,
             held_up: 0.0,
             bandwidth: None,

@@ -64,6 +64,9 @@ pub trait Protocol: Sized {
     /// A packet could not be carried to its target. A hint, no proof.
     fn handle_unreachable(&mut self, now: Instant, to: &Target, cause: &'static str);
 
+    /// A host that was knocked at ([`Action::Knock`]) says that nothing listens there.
+    fn handle_refused(&mut self, _now: Instant, _at: &Contact) {}
+
     /// Joins the cluster of whoever listens there.
     fn join(&mut self, now: Instant, seed: &Target);
 
@@ -162,6 +165,8 @@ pub enum Action<P> {
         /// What.
         packet: P,
     },
+    /// Ask a host whether anything listens at that port.
+    Knock(Contact),
     /// It tells what it sees.
     Event(Event),
     /// It tells its own program something.

@@ -97,6 +97,9 @@ pub struct Params {
     pub run: Option<Duration>,
     /// How they stop.
     pub anomaly: Option<Anomaly>,
+    /// Whether members die as processes do that are killed: their hosts live, and refuse what comes
+    /// to their ports. Else the hosts fall silent.
+    pub refused: bool,
     /// Whether packets and handshakes cost CPU time. They do unless this says no.
     pub cpu: Option<bool>,
     /// Whether the checkers look at every step. Costs time in proportion to the nodes.

@@ -131,7 +131,7 @@ fn word(event: &Event) -> Option<(&'static str, &NodeName)> {
         Event::TagsChanged(profile) => ("tags", &profile.name),
         Event::MemberSuspected(about) => ("suspected", &about.name),
         Event::MemberRefuted(about) => ("refuted", &about.name),
-        Event::MemberFailed(about) => ("failed", &about.name),
+        Event::MemberFailed { member, .. } => ("failed", &member.name),
         Event::MemberLeft(about) => ("left", &about.name),
         Event::MemberRemoved(about) => ("removed", &about.name),
         Event::MemberForgotten(about) => ("forgotten", &about.name),

@@ -14,6 +14,7 @@ use std::time::Duration;
 use super::carriage::{Dial, Flight};
 use super::check::Checks;
 use super::connection::Connections;
+use super::knock::Knock;
 use super::ledger::Ledger;
 use super::network::Network;
 use super::node::{Life, Node, Process, Received, SOCKET_PACKETS_MAX, Stopped, hold};
@@ -52,6 +53,8 @@ pub struct World<P: Protocol> {
     pub(super) rng: fastrand::Rng,
     /// For what a frozen process sees first when it wakes.
     wakes: fastrand::Rng,
+    /// For what becomes of knocks: what else is drawn does not depend on them.
+    pub(super) knocks: fastrand::Rng,
     pub(super) queue: Queue<Happening<P>>,
     pub(super) connections: Connections,
     pub(super) dials: BTreeMap<(usize, SocketAddr), Dial<P>>,
@@ -116,6 +119,10 @@ pub(super) enum Happening<P: Protocol> {
         to: Target,
         cause: &'static str,
     },
+    /// A knock is at its host.
+    Knock(Knock),
+    /// The host's refusal is back.
+    Refused(Knock),
 }
 
 impl<P: Protocol> World<P> {
@@ -141,6 +148,7 @@ impl<P: Protocol> World<P> {
             numbers: HashMap::default(),
             rng,
             wakes: fastrand::Rng::with_seed(!seed),
+            knocks: fastrand::Rng::with_seed(seed.rotate_left(32)),
             trace: seed,
         }
     }
@@ -391,6 +399,8 @@ impl<P: Protocol> World<P> {
                     self.settle(node);
                 }
             }
+            Happening::Knock(knock) => self.answer_knock(knock),
+            Happening::Refused(knock) => self.end_knock(&knock),
         }
     }
 
@@ -508,6 +518,8 @@ impl<P: Protocol> World<P> {
                         self.transmit(number, to, class, packet);
                     }
                 }
+                Action::Knock(at) if process.reads() => self.knock(number, at),
+                Action::Knock(_) => {}
                 Action::Event(event) => self.note_event(number, event),
                 Action::Signal(signal) => self.note_signal(number, signal),
                 Action::Changed(id) => {

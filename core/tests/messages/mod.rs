@@ -56,7 +56,8 @@ fn probing() -> impl Strategy<Value = Message> {
             })
         }),
         seq().prop_map(|seq| Message::Nack(Nack { seq })),
-        (id(), life()).prop_map(|(id, life)| Message::Suspect(Suspect { id, life })),
+        (id(), life(), any::<bool>())
+            .prop_map(|(id, life, refused)| { Message::Suspect(Suspect { id, life, refused }) }),
     ]
 }
 
@@ -158,14 +159,16 @@ fn reconciling() -> impl Strategy<Value = Message> {
 }
 
 fn rumor() -> impl Strategy<Value = Rumor> {
-    let failed = (id(), life(), id(), any::<u8>(), any::<bool>());
-    let failed = failed.prop_map(|(id, life, by, accusers, doubtful)| {
+    let flags = (any::<bool>(), any::<bool>());
+    let failed = (id(), life(), id(), any::<u8>(), flags);
+    let failed = failed.prop_map(|(id, life, by, accusers, (doubtful, refused))| {
         Rumor::Failed(Failed {
             id,
             life,
             by,
             accusers,
             doubtful,
+            refused,
         })
     });
     let gone = |life| prop_oneof![Just(Standing::failed(life)), Just(Standing::left(life))];
@@ -177,13 +180,18 @@ fn rumor() -> impl Strategy<Value = Rumor> {
             id,
             admission: Admission(a)
         }),
-        (any_profile(), life().prop_flat_map(gone), any::<u32>()).prop_map(
-            |(profile, standing, age)| Rumor::Absent {
+        (
+            any_profile(),
+            life().prop_flat_map(gone),
+            any::<u32>(),
+            any::<bool>()
+        )
+            .prop_map(|(profile, standing, age, refused)| Rumor::Absent {
                 profile,
                 standing,
-                age
-            }
-        ),
+                age,
+                refused,
+            }),
     ]
 }
 

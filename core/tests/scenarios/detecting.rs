@@ -131,6 +131,7 @@ fn old_facts_and_accusations_change_nothing() {
             by,
             accusers: 5,
             doubtful: false,
+            refused: false,
         }),
         Rumor::Left { id, life },
     ] {
@@ -139,7 +140,11 @@ fn old_facts_and_accusations_change_nothing() {
             3,
             vec![
                 Message::Rumor(rumor),
-                Message::Suspect(Suspect { id, life }),
+                Message::Suspect(Suspect {
+                    id,
+                    life,
+                    refused: false,
+                }),
             ],
         );
         world.run_for(s(1));
@@ -163,6 +168,7 @@ fn a_failed_member_stays_failed_at_its_old_incarnation() {
         by: world.nodes[2].id(),
         accusers: 5,
         doubtful: false,
+        refused: false,
     };
     world.forge(2, 3, vec![Message::Rumor(Rumor::Alive(profile))]);
     world.forge(2, 3, vec![Message::Rumor(Rumor::Failed(failed))]);
@@ -184,6 +190,7 @@ fn one_nodes_verdict_does_not_fell_a_healthy_member() {
             by,
             accusers,
             doubtful: false,
+            refused: false,
         });
         for to in 3..16 {
             world.forge(2, to, vec![Message::Rumor(verdict.clone())]);

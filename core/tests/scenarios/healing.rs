@@ -326,6 +326,7 @@ fn a_verdict_that_is_brought_from_another_side_is_examined_here() {
         by: judge,
         accusers: 3,
         doubtful: false,
+        refused: false,
     };
     let since = world.now;
     for to in (0..17).filter(|&to| to != 3) {

@@ -57,7 +57,15 @@ fn false_accusations_fell_nobody_however_many_members_make_them() {
         for _ in 0..20 {
             let life = world.nodes[9].engine().profile().life;
             for liar in 0..liars {
-                tell_all(&mut world, liar, &Message::Suspect(Suspect { id, life }));
+                tell_all(
+                    &mut world,
+                    liar,
+                    &Message::Suspect(Suspect {
+                        id,
+                        life,
+                        refused: false,
+                    }),
+                );
             }
             world.run_for(s(1));
         }
@@ -74,6 +82,7 @@ fn verdict(world: &World, accusers: u8) -> Message {
         by: world.nodes[0].id(),
         accusers,
         doubtful: false,
+        refused: false,
     }))
 }
 

@@ -32,7 +32,7 @@ fn a_cpu_that_takes_ten_milliseconds_a_packet_is_still_a_member() {
 
 #[test]
 fn a_cpu_that_takes_a_tenth_of_a_second_a_packet_harms_itself_alone() {
-    let mut world = settled(3, 64, Config::lan());
+    let mut world = settled(4, 64, Config::lan());
     world.machine = Machine {
         slow: Some((7, 10_000)),
         ..Machine::MEASURED

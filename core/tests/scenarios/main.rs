@@ -14,6 +14,7 @@ mod leaving;
 mod links;
 mod moving;
 mod partitions;
+mod refusing;
 mod regions;
 mod removing;
 mod restarting;

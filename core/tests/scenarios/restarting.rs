@@ -61,10 +61,20 @@ fn one_of_a_fleet_that_is_restarted_alone_has_no_quorum_until_enough_are_back() 
 
 #[test]
 fn a_restart_that_is_faster_than_the_detector_is_never_failed() {
-    for (seed, down) in [(2, ms(0)), (3, ms(200)), (4, ms(1500))] {
+    // A host that refuses tells sooner than one that says nothing.
+    for (seed, refuses, down) in [
+        (2, true, ms(0)),
+        (3, true, ms(200)),
+        (4, false, ms(1500)),
+        (5, true, ms(300)),
+    ] {
         let mut world = World::cluster(seed, 12);
         let since = world.now;
-        world.kill(4);
+        if refuses {
+            world.kill(4);
+        } else {
+            world.crash(4);
+        }
         world.run_for(down);
         world.start(4);
         let back = world.run_until(s(5), World::is_converged);

@@ -84,8 +84,11 @@ fn an_event_is_an_object_on_one_line() {
         life: life(),
     };
     assert_eq!(
-        json(Event::MemberFailed(member.clone())),
-        r#"{"at":"1970-01-01T00:00:00.000Z","seq":3,"event":"member_failed","node":"a@10.0.0.1","incarnation":7}"#
+        json(Event::MemberFailed {
+            member: member.clone(),
+            refused: true
+        }),
+        r#"{"at":"1970-01-01T00:00:00.000Z","seq":3,"event":"member_failed","node":"a@10.0.0.1","incarnation":7,"refused":true}"#
     );
     let profile = Profile {
         name,

@@ -82,7 +82,7 @@ pub(super) fn failures(actor: &mut Actor) -> Vec<NodeName> {
     // Unconstrained: a task that has done much is told "not yet" by what is ready.
     while let Some(Some(received)) = unconstrained(actor.witness.next()).now_or_never() {
         if let Received::Notice(notice) = received
-            && let Event::MemberFailed(member) = &notice.event
+            && let Event::MemberFailed { member, .. } = &notice.event
         {
             found.push(member.name.clone());
         }

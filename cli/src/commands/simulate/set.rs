@@ -26,7 +26,7 @@ const CHECKED_NODES_MAX: usize = 256;
 const ENGINE_KEYS: [&str; 3] = ["cluster.autoheal", "cluster.autoclean", "cluster.quorum"];
 
 /// What a scenario can be told, and which scenarios listen.
-const PARAMETERS: [(&str, &[Scenario]); 10] = {
+const PARAMETERS: [(&str, &[Scenario]); 11] = {
     use Scenario::*;
     [
         (
@@ -42,6 +42,7 @@ const PARAMETERS: [(&str, &[Scenario]); 10] = {
         ("stop", &[Anomalies]),
         ("run", &[Anomalies]),
         ("anomaly", &[Anomalies]),
+        ("refused", &[Crash, MassCrash]),
         ("cpu", &[]),
         ("checks", &[]),
     ]
@@ -238,6 +239,7 @@ fn parameter(params: &mut Params, key: &str, value: &str, nodes: usize) -> Resul
         "stop" => params.stop = Some(duration(value)?),
         "run" => params.run = Some(duration(value)?),
         "anomaly" => params.anomaly = Some(choice(value)?),
+        "refused" => params.refused = switch(value)?,
         "cpu" => params.cpu = Some(switch(value)?),
         _ => params.checks = switch(value)?,
     }
@@ -382,6 +384,7 @@ mod tests {
             ("stop", "2s"),
             ("run", "64ms"),
             ("anomaly", "freeze"),
+            ("refused", "on"),
             ("cpu", "off"),
             ("checks", "off"),
         ];
@@ -395,12 +398,13 @@ mod tests {
             stop: Some(Duration::from_secs(2)),
             run: Some(Duration::from_millis(64)),
             anomaly: Some(Anomaly::Freeze),
+            refused: true,
             cpu: Some(false),
             checks: false,
         };
         assert_eq!(told.params, expected);
         let vain = told.vain.join("\n");
-        assert_eq!(told.vain.len(), 3, "{vain}");
+        assert_eq!(told.vain.len(), 4, "{vain}");
         assert!(vain.contains("--set share changes nothing here: it is for mass-crash,"));
     }
 
@@ -508,7 +512,7 @@ mod tests {
                 "split" => "1:1",
                 "cut" => "both",
                 "anomaly" => "freeze",
-                "cpu" | "checks" => "on",
+                "refused" | "cpu" | "checks" => "on",
                 "share" => "1",
                 "anomalous" => "1",
                 _ => "1s",

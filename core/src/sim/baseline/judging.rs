@@ -176,7 +176,10 @@ impl Baseline {
                 self.lost.insert(id, self.members.profile(slot).clone());
             }
             let event = self.member_event(slot);
-            self.tell(Event::MemberFailed(event));
+            self.tell(Event::MemberFailed {
+                member: event,
+                refused: false,
+            });
         }
     }
 

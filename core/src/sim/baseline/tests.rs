@@ -115,7 +115,7 @@ impl Table {
                 Action::Transmit { to, class, packet } => self.transmit(node, &to, class, packet),
                 Action::Event(event) => self.events.push((self.now, node, event)),
                 Action::Signal(signal) => self.signals.push((self.now, node, signal)),
-                Action::Changed(_) => {}
+                Action::Knock(_) | Action::Changed(_) => {}
                 Action::Wake(_) => break,
             }
         }
@@ -218,7 +218,7 @@ fn a_crash_is_found_within_a_pass_and_the_time_to_refute() {
         // Suspected no earlier than a probe's end, dead no earlier than the least timeout later.
         assert!(lasted >= Duration::from_millis(4900), "{lasted:?}");
         assert!(lasted <= secs(12), "{lasted:?}");
-        assert_eq!(table.count(|e| matches!(e, Event::MemberFailed(_))), 7);
+        assert_eq!(table.count(|e| matches!(e, Event::MemberFailed { .. })), 7);
         assert!((0..8).all(|n| n == 3 || table.nodes[n].size() == 7));
     }
 }

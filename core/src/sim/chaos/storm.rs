@@ -141,7 +141,7 @@ impl Storm {
                 let (word, about) = match event {
                     Event::MemberSuspected(about) => ("suspects", about),
                     Event::MemberRefuted(about) => ("trusts again", about),
-                    Event::MemberFailed(about) => ("has found dead", about),
+                    Event::MemberFailed { member, .. } => ("has found dead", member),
                     _ => return None,
                 };
                 Some((*at, format!("{at:>12.3?} n{number} {word} {}", about.name)))

@@ -34,7 +34,11 @@ fn die<P: Protocol>(stage: &mut Stage<'_, P>, count: usize) {
     });
     let now = stage.world.now;
     for &number in &dead {
-        stage.world.crash(number);
+        if stage.params.refused {
+            stage.world.kill(number);
+        } else {
+            stage.world.crash(number);
+        }
         stage.world.ledger.watch(number, Health::Failed, now);
     }
     let living = stage.world.running();
