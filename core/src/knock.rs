@@ -6,6 +6,10 @@
 //! it shows that the network carries. Anybody who sees the knock can forge the refusal, so it never
 //! stands alone: it counts for a member that has left a probe or a trial unanswered.
 //!
+//! Hosts refuse in bounds: Linux answers six packets of one sender at once, and then one a second.
+//! QUIC repeats what is not answered, and uses that up within a tenth of a second. So the knock
+//! comes early, with the first packets to a member that does not answer, or before them.
+//!
 //! Source: Falcon (Leners et al., SOSP 2011) asks the layer below a process in the same spirit.
 
 use std::collections::BTreeMap;

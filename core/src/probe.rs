@@ -1,7 +1,7 @@
 //! Probing: whom to ask next, for how long to wait, and what is being asked.
 //!
 //! ```text
-//!   0 ───── T/4 ── T ───────────────────── end (sooner where the host refuses)
+//!   0 ───── T/8 ── T ───────────────────── end (sooner where the host refuses)
 //!   direct  knock  helpers ask, and a      nobody answered: accuse
 //!   ping           reliable ping goes out
 //! ```

@@ -19,7 +19,7 @@ use crate::timers::Timer;
 /// enough for its word to come before the probe ends.
 const NACK_AFTER: f64 = 0.5;
 /// After this part of the direct timeout the target's host is asked whether anything listens.
-const KNOCK_DIVISOR: u32 = 4;
+const KNOCK_DIVISOR: u32 = 8;
 /// A small side looks around at this many members per [`BURST_INTERVAL`]: 50 a second.
 const BURST_SIZE: usize = 5;
 const BURST_INTERVAL: Duration = Duration::from_millis(100);
@@ -94,8 +94,6 @@ impl Engine {
         let timeout = self
             .awareness
             .stretch(self.prober.timeout(target, &self.config));
-        // Hosts refuse so many packets a second only, and QUIC repeats what is not answered: the
-        // knock comes before the most of that.
         let late = (timeout / KNOCK_DIVISOR).max(self.prober.round_trip(target) * 2);
         let late = late.min(timeout);
         let rest = Some(timeout - late);
@@ -455,6 +453,8 @@ impl Engine {
             requester: from.id(),
             seq: request.seq,
         };
+        // What comes of it serves this node's own trial, which may be next.
+        self.knock(now, request.target);
         let seq = self.questions.ask(request.target, purpose, now);
         let ping = Ping {
             seq,

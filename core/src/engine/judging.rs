@@ -49,8 +49,8 @@ impl Engine {
                 silence,
             },
         );
-        self.send_trial_ping(now, id, class);
         self.knock(now, id);
+        self.send_trial_ping(now, id, class);
     }
 
     fn send_trial_ping(&mut self, now: Instant, id: NodeId, class: Class) {
