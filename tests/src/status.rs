@@ -70,6 +70,8 @@ pub struct Event {
     pub node: Option<String>,
     /// At which incarnation.
     pub incarnation: Option<u64>,
+    /// Of a failure: whether the port refused, else the member was silent.
+    pub refused: Option<bool>,
 }
 
 impl Status {
