@@ -48,6 +48,16 @@ impl Fleet {
         self.ground.folder.path()
     }
 
+    /// Makes the secret, which otherwise the first node does that starts.
+    pub(crate) fn make_secret(&self) {
+        let file = self.folder().join("config/convoke/secret");
+        std::fs::create_dir_all(file.parent().expect("it has folders"))
+            .expect("the folder is writable");
+        let file = file.display().to_string();
+        self.convoke(&["secret", "generate", "--out", &file])
+            .expect_code(0);
+    }
+
     /// The name of node `n`, `convoke<n>@<its address>`: 1 to 250.
     pub fn name(&self, n: u8) -> String {
         format!("convoke{n}@{}", self.ground.block.address(n))

@@ -5,20 +5,28 @@
 //! any number of tests run side by side. Its [`Node`]s are real `convoke start` processes, asked
 //! over their control socket and through the `convoke` command, as an operator would.
 //!
+//! A [`Network`] is many machines: hosts of their own, joined by a bridge that cuts and loses what
+//! a test tells it to.
+//!
 //! Nothing here sleeps for luck: [`eventually`] waits for a condition with a deadline, and
 //! [`throughout`] watches that a condition holds for a while.
 
 mod block;
+mod cut;
 mod fleet;
 mod host;
 mod http;
+mod namespace;
+mod network;
 mod node;
 mod program;
 mod status;
 mod wait;
 
+pub use cut::{Cut, Hosts};
 pub use fleet::{Fleet, Launch};
 pub use host::Host;
+pub use network::Network;
 pub use node::Node;
 pub use program::{Run, run, run_within};
 pub use status::{Cluster, Event, Member, Status};

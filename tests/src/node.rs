@@ -31,18 +31,31 @@ pub struct Node {
 
 impl Node {
     pub(crate) fn start(launch: Launch) -> Self {
+        let mut node = Self::spawn(launch);
+        node.wait_until_serving();
+        node
+    }
+
+    /// Starts them side by side, and waits until all serve.
+    pub(crate) fn start_all(launches: impl Iterator<Item = Launch>) -> Vec<Self> {
+        let mut nodes: Vec<Self> = launches.map(Self::spawn).collect();
+        for node in &mut nodes {
+            node.wait_until_serving();
+        }
+        nodes
+    }
+
+    fn spawn(launch: Launch) -> Self {
         let log = launch.log_file();
         std::fs::create_dir_all(log.parent().expect("it has folders"))
             .expect("the folder is writable");
         let child = spawn(&launch, &log);
-        let mut node = Self {
+        Self {
             name: launch.name().to_owned(),
             launch,
             child,
             log,
-        };
-        node.wait_until_serving();
-        node
+        }
     }
 
     /// Starts it again after its process has ended, in the same way.
@@ -71,13 +84,23 @@ impl Node {
         });
     }
 
-    fn has_ended(&mut self) -> bool {
+    /// Whether its process has ended.
+    pub fn has_ended(&mut self) -> bool {
         self.child.try_wait().expect("the child is ours").is_some()
     }
 
     /// What it printed and logged so far.
     pub fn log(&self) -> String {
         String::from_utf8_lossy(&std::fs::read(&self.log).unwrap_or_default()).into_owned()
+    }
+
+    /// How much memory it holds, in bytes.
+    pub fn resident(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()));
+        let status = status.expect("the child is ours and not waited for");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+        kib.expect("a process that runs holds memory") * 1024
     }
 
     /// Its data directory.
@@ -101,9 +124,16 @@ impl Node {
     /// Every event since it started.
     #[track_caller]
     pub fn events(&self) -> Vec<Event> {
+        self.events_since(0)
+    }
+
+    /// Every event after the one of this number.
+    #[track_caller]
+    pub fn events_since(&self, seq: u64) -> Vec<Event> {
         let socket = self.data_dir().join("control.sock");
         let quiet = Duration::from_millis(300);
-        let stream = http::get_until_quiet(&socket, "/v1/events", "Last-Event-ID: 0\r\n", quiet);
+        let header = format!("Last-Event-ID: {seq}\r\n");
+        let stream = http::get_until_quiet(&socket, "/v1/events", &header, quiet);
         let stream = stream.unwrap_or_else(|error| panic!("{}: {error}", self.name));
         let lines = stream.lines().filter_map(|line| line.strip_prefix("data:"));
         let parse =

@@ -46,11 +46,12 @@ pub(crate) fn binary() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
     BINARY.get_or_init(|| {
         let test = std::env::current_exe().expect("a running test has a path");
-        // target/debug/deps/test-0123 → target/debug
-        let profile = test
-            .ancestors()
-            .nth(2)
-            .expect("tests lie in target/<profile>/deps");
+        // target/debug/deps/test-0123 or target/debug/soak → target/debug
+        let folder = test.parent().expect("a program lies in a folder");
+        let profile = match folder.parent() {
+            Some(profile) if folder.ends_with("deps") => profile,
+            _ => folder,
+        };
         if std::env::var_os("TESTS_BINARY_BUILT").is_none() {
             build(profile.ends_with("release"));
         }

@@ -33,7 +33,20 @@ pub struct Cluster {
     /// Whether this side has quorum.
     pub quorum: bool,
     /// The partition that stands, if any.
-    pub partition: Option<serde_json::Value>,
+    pub partition: Option<Partition>,
+}
+
+/// A partition that stands.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Partition {
+    /// `cut`, `one-way` or `isolated`.
+    pub kind: String,
+    /// Who can't be reached, sorted.
+    pub unreachable: Vec<String>,
+    /// How many of all members that is.
+    pub share: f64,
+    /// Since when.
+    pub since: String,
 }
 
 /// One member.
@@ -72,6 +85,10 @@ pub struct Event {
     pub incarnation: Option<u64>,
     /// Of a failure: whether the port refused, else the member was silent.
     pub refused: Option<bool>,
+    /// Of a partition: its kind.
+    pub kind: Option<String>,
+    /// Of a partition: who can't be reached.
+    pub unreachable: Option<Vec<String>>,
 }
 
 impl Status {
