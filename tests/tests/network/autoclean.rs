@@ -1,0 +1,95 @@
+//! Who is failed for long is forgotten, and comes back as a member.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use convoke_tests::{Launch, eventually, throughout};
+
+use crate::figures;
+use crate::ground::{Ground, HOSTS, PATIENCE, lasting};
+
+const AUTOCLEAN: Duration = Duration::from_secs(10);
+
+/// Kills the last node, waits until all others have forgotten it, and for a while longer.
+fn kill_until_forgotten(ground: &mut Ground) {
+    let (victim, others) = ground.nodes.split_last_mut().expect("twelve nodes");
+    victim.kill();
+    let killed = Instant::now();
+    let forgotten = || {
+        others.iter().try_for_each(|node| {
+            let seen = node.status()?;
+            let unknown = seen.state_of(&victim.name) == "unknown";
+            unknown.then_some(()).ok_or_else(|| format!("{seen:#?}"))
+        })
+    };
+    eventually("all have forgotten it", PATIENCE + AUTOCLEAN, forgotten);
+    figures::tell(
+        "autoclean of 10 s: forgotten everywhere, after the crash",
+        &[killed.elapsed()],
+    );
+    let rest = lasting(20, 60).saturating_sub(killed.elapsed());
+    throughout("nothing brings it back", rest, forgotten);
+}
+
+/// Starts the last node again in this way: it must be a member by itself.
+fn return_as(ground: &mut Ground, what: &str, change: impl FnOnce(Launch) -> Launch) {
+    let victim = ground.nodes.last_mut().expect("twelve nodes");
+    let began = Instant::now();
+    victim.restart_as(change);
+    let took = ground.wait_until_one(began);
+    figures::tell(
+        &format!("back after it was forgotten, {what}: a member everywhere"),
+        &[took],
+    );
+}
+
+#[test]
+fn the_forgotten_come_back_with_any_clock() {
+    let mut ground = Ground::start_as(|launch| launch.env("CONVOKE_CLUSTER_AUTOCLEAN", "10s"));
+    kill_until_forgotten(&mut ground);
+    return_as(&mut ground, "same clock", |launch| launch);
+    for (what, offset) in [("an hour behind", -3600), ("an hour ahead", 3600)] {
+        kill_until_forgotten(&mut ground);
+        return_as(&mut ground, what, |launch| with_clock(launch, offset));
+        expect_offset(&ground, offset);
+    }
+    let marks = ground.mark();
+    throughout("it stays", Duration::from_secs(10), || {
+        let seen = ground.nodes[0].status()?;
+        let all = seen.running_nodes.len() == usize::from(HOSTS);
+        all.then_some(()).ok_or_else(|| format!("{seen:#?}"))
+    });
+    ground.expect_none_failed_among(&(1..=HOSTS), &marks);
+}
+
+/// With its wall clock off by this much; its monotonic one is right, as on a host with a wrong
+/// clock.
+fn with_clock(launch: Launch, offset_secs: i64) -> Launch {
+    let library = format!(
+        "/usr/lib/{}-linux-gnu/faketime/libfaketime.so.1",
+        std::env::consts::ARCH
+    );
+    assert!(
+        Path::new(&library).exists(),
+        "{library} is missing: install libfaketime, which shifts the clock of one process"
+    );
+    let launch = launch
+        .env("LD_PRELOAD", library)
+        .env("FAKETIME", format!("{offset_secs:+}s"));
+    launch.env("FAKETIME_DONT_FAKE_MONOTONIC", "1")
+}
+
+/// The last node's clock is off indeed: by the times of its own events.
+fn expect_offset(ground: &Ground, offset_secs: i64) {
+    let victim = ground.nodes.last().expect("twelve nodes");
+    let event = victim
+        .events()
+        .pop()
+        .expect("others joined since its start");
+    let at: jiff::Timestamp = event.at.parse().expect("RFC 3339");
+    let off = at.as_second() - jiff::Timestamp::now().as_second();
+    assert!(
+        (off - offset_secs).abs() < 300,
+        "{off} s and not {offset_secs} s: {event:?}"
+    );
+}
