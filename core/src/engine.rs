@@ -553,7 +553,7 @@ impl Engine {
         let id = from.id();
         let joins = packet.messages.iter().any(Message::is_about_joining);
         if let Some(member) = self.roster.member(id) {
-            let standing = member.standing;
+            let (standing, address) = (member.standing, member.profile.address);
             if standing.state == State::Failed && !joins {
                 self.bridge(now, id);
                 // Who says that this node was removed would not listen; it is told of the
@@ -563,13 +563,22 @@ impl Engine {
                 }
             }
             self.tell_suspected(now, id);
+            if let Some(admission) = self.roster.ended(id, Admission::default())
+                && address != from.address
+                && !joins
+                && self.may_tell(now, id)
+            {
+                // Another has the name by now. Whoever was removed does not know it yet, and must
+                // hear of it before it hears of its heir; whoever was admitted since does not mind.
+                self.tell_removed(from, Class::Datagram, admission);
+                self.tell_removed(from, Class::Reliable, admission);
+            }
             return true;
         }
         let buried = self.roster.tombstone(id);
         if let Some(admission) = buried.filter(|&buried| !comes_anew(packet, id, buried)) {
             if !joins && self.may_tell(now, id) {
-                let removed = crate::message::Rumor::Removed { id, admission };
-                self.transmit(from.clone(), Class::Reliable, vec![Message::Rumor(removed)]);
+                self.tell_removed(from, Class::Reliable, admission);
             }
             return false;
         }
@@ -582,6 +591,13 @@ impl Engine {
             _ => {}
         }
         true
+    }
+
+    /// Tells a peer that a stay of its name was ended.
+    fn tell_removed(&mut self, to: &Contact, class: Class, admission: Admission) {
+        let id = to.id();
+        let removed = crate::message::Rumor::Removed { id, admission };
+        self.transmit(to.clone(), class, vec![Message::Rumor(removed)]);
     }
 
     /// This node was not there for a while: it must not hold that against others.

@@ -191,6 +191,12 @@ impl Roster {
         (!outlived).then_some(buried)
     }
 
+    /// The removal that ended this admission of a name, though it may be a member by a later one.
+    pub(crate) fn ended(&self, id: NodeId, admission: Admission) -> Option<Admission> {
+        let buried = self.tombstones.get(&id).copied();
+        buried.filter(|&buried| admission <= buried)
+    }
+
     pub(crate) fn tombstones(&self) -> impl Iterator<Item = (NodeId, Admission)> {
         self.tombstones
             .iter()

@@ -236,7 +236,13 @@ impl Driver {
             Command::ForceLeave(name, reply) => {
                 let removed = self.engine.force_leave(now, &name);
                 self.drain();
-                answer(reply, removed);
+                match removed {
+                    Ok(()) => {
+                        self.memory.write(&self.engine);
+                        self.answer_when_written(reply, Ok(()));
+                    }
+                    refused => answer(reply, refused),
+                }
             }
             Command::SetTags(tags, reply) => {
                 let set = self.engine.set_tags(now, tags);
@@ -285,6 +291,8 @@ impl Driver {
             match outcome {
                 Outcome::Join(result) => {
                     if let Some(reply) = self.joining.take() {
+                        // Whom it met there, it finds again after a crash.
+                        self.memory.write(&self.engine);
                         self.answer_when_written(reply, result);
                     }
                 }
@@ -326,6 +334,9 @@ impl Driver {
             Event::MemberLeft(member) | Event::MemberRemoved(member) => {
                 let (id, rim) = (member.name.id(), self.rim.clone());
                 self.memory.on_members(now);
+                if matches!(event, Event::MemberRemoved(_)) {
+                    self.memory.on_removed(now);
+                }
                 self.rim.tasks.spawn(async move {
                     tokio::time::sleep(PARTING).await;
                     rim.hand_in(Input::Parted(id)).await;

@@ -79,6 +79,14 @@ impl Memory {
         }
     }
 
+    /// A member was removed: a crash must not undo that. All that comes in one batch of inputs is
+    /// written at once.
+    pub(crate) fn on_removed(&mut self, now: Instant) {
+        if self.journal.is_kept() {
+            self.due = Some(now);
+        }
+    }
+
     /// When [`Memory::on_time`] has something to do.
     pub(crate) fn due(&self) -> Option<Instant> {
         self.due

@@ -114,7 +114,9 @@ impl Node {
             .map_err(LeaveError::Cluster)
     }
 
-    /// Removes a member from the cluster, running or not. It stays out until it joins anew.
+    /// Removes a member from the cluster, running or not. It stays out until it joins anew. Returns
+    /// when the removal is on this node's disk and under way to the others. Where there are none
+    /// ([`View::size`] is 1), it is told to them once they are met, unless this node leaves first.
     ///
     /// # Errors
     /// When nobody of that name is known, or it is this node.

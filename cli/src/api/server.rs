@@ -15,7 +15,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::sse::{Event as SseEvent, KeepAlive, Sse};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use convoke::{ForceLeaveError, JoinError, LeaveError, Node};
+use convoke::{ForceLeaveError, JoinError, LeaveError, Node, PartitionKind};
 use convoke_core::output;
 use futures_util::stream::{self, Stream};
 use serde::Deserialize;
@@ -214,7 +214,7 @@ async fn force_leave(
 ) -> Answer<Done> {
     let name = local_name(&request(body)?.node).map_err(|error| malformed(error.to_string()))?;
     match service.node.force_leave(&name).await {
-        Ok(()) => Ok(done(true, Vec::new())),
+        Ok(()) => Ok(done(true, unheard(&service.node).into_iter().collect())),
         Err(ForceLeaveError::Cluster(output::ForceLeaveError::Myself)) => {
             Ok(done(false, Vec::new()))
         }
@@ -223,6 +223,17 @@ async fn force_leave(
         }
         Err(error @ ForceLeaveError::Stopped) => Err(stopped(&error.to_string())),
     }
+}
+
+/// What to say of a removal that nobody has heard of yet.
+fn unheard(node: &Node) -> Option<String> {
+    let view = node.view();
+    let isolated = |partition: &convoke::Partition| partition.kind == PartitionKind::Isolated;
+    let alone = view.size() == 1 || view.partition().is_some_and(isolated);
+    let words = "The removal is noted here, and nobody else is reached to be told of it yet: it is \
+                 told to the first member that is. Do not have this node leave the cluster before \
+                 that, or remove the node by another member too.";
+    alone.then(|| words.to_owned())
 }
 
 async fn discovery(

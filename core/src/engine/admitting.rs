@@ -71,10 +71,7 @@ impl Engine {
             let members_max = u32::try_from(self.config.members_max).unwrap_or(u32::MAX);
             return Some(Refusal::Full { members_max });
         }
-        let buried = self
-            .roster
-            .tombstone(id)
-            .filter(|&buried| request.profile.life.admission <= buried);
+        let buried = self.roster.ended(id, request.profile.life.admission);
         match request.intent {
             // However it comes back with its old state; only an operator's join admits it anew.
             Intent::Return | Intent::Discovered

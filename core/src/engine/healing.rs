@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Engine;
-use crate::member::{Standing, State};
+use crate::member::{Admission, Standing, State};
 use crate::message::{Contact, Intent, Message, Ping, Rumor};
 use crate::name::{NodeId, NodeName};
 use crate::output::{Class, Event, MemberEvent, Partition, PartitionKind, Target};
@@ -91,13 +91,20 @@ impl Engine {
         }
     }
 
-    /// A member says that it is in another cluster: in this one it is not any more.
+    /// A member says that it is in another cluster: in this one it is not any more. Where a stay of
+    /// its name was ended by a removal, who speaks from another address may be the one of that time.
     pub(super) fn on_wrong_cluster(&mut self, now: Instant, from: &Contact) {
         let id = from.id();
-        self.roster.strike(id);
-        self.mates.remove(&id);
-        if let Some(life) = self.roster.member(id).map(|member| member.standing.life) {
-            self.accept(now, &Rumor::Left { id, life }, Some(id), true);
+        let member = self.roster.member(id);
+        let life = member.map(|member| member.standing.life);
+        let elsewhere = member.is_some_and(|member| member.profile.address != from.address);
+        let outlived = self.roster.ended(id, Admission::default()).is_some();
+        if !(elsewhere && outlived) {
+            self.roster.strike(id);
+            self.mates.remove(&id);
+            if let Some(life) = life {
+                self.accept(now, &Rumor::Left { id, life }, Some(id), true);
+            }
         }
         self.on_target_moved(now, id);
     }

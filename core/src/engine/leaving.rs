@@ -86,6 +86,7 @@ impl Engine {
         let life = self.profile.life;
         let goodbye = Rumor::Left { id: self.me, life };
         let successors = self.first_successors();
+        self.pass_on_the_rest(now);
         if self.roster.present() > 1 {
             self.tell_own_end(Event::MemberLeft);
         }
@@ -101,6 +102,13 @@ impl Engine {
         self.jury.clear();
         self.say_goodbye(now, &successors, Class::Datagram);
         self.end_farewell_if_heard(now);
+    }
+
+    /// What nobody was told yet would be lost with this node's stay: a removal, above all.
+    fn pass_on_the_rest(&mut self, now: Instant) {
+        if self.gossip.has_fresh() {
+            self.on_flush(now);
+        }
     }
 
     fn first_successors(&mut self) -> Vec<NodeId> {
@@ -197,6 +205,7 @@ impl Engine {
     /// to wait for answers.
     pub(super) fn say_goodbye_in_passing(&mut self, now: Instant) {
         self.tell_own_end(Event::MemberLeft);
+        self.pass_on_the_rest(now);
         let goodbye = Rumor::Left {
             id: self.me,
             life: self.profile.life,

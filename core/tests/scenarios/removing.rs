@@ -222,6 +222,68 @@ fn removals_on_both_sides_of_a_cut_hold_after_it() {
 }
 
 #[test]
+fn a_removed_name_that_joined_anew_elsewhere_is_not_given_back() {
+    // To the dead one that comes back, nor to the one that was only asleep.
+    for asleep in [false, true] {
+        let mut world = World::cluster(20, 6);
+        let (old, name) = (3, world.nodes[3].name.clone());
+        if asleep {
+            world.pause(old);
+        } else {
+            world.crash(old);
+        }
+        force_leave(&mut world, 0, old).expect("it is a member");
+        world.run_for(s(1));
+        let heir = world.add_named(name, "10.1.0.1:4370".parse().unwrap());
+        world.send_join(heir, 1);
+        let id = world.nodes[heir].id();
+        let address = world.nodes[heir].address;
+        let held_by_all = |w: &World| {
+            [0, 1, 2, 4, 5].iter().all(|&n| {
+                let member = w.nodes[n].engine().member(id);
+                member.is_some_and(|m| m.is_present() && m.profile.address == address)
+            })
+        };
+        let took = world.run_until(s(5), held_by_all);
+        assert!(took.is_some(), "{}", world.describe());
+        if asleep {
+            world.resume(old);
+        } else {
+            world.start(old);
+        }
+        let apart = world.run_until(s(15), |w| was_removed(w, old));
+        assert!(apart.is_some(), "asleep {asleep}:\n{}", world.describe());
+        world.run_for(s(20));
+        assert!(
+            held_by_all(&world),
+            "asleep {asleep}:\n{}",
+            world.describe()
+        );
+        assert_eq!(world.nodes[old].engine().size(), 1, "asleep {asleep}");
+        assert_eq!(world.nodes[heir].engine().size(), 6, "asleep {asleep}");
+    }
+}
+
+#[test]
+fn a_removal_is_passed_on_though_the_remover_leaves_in_the_same_moment() {
+    let mut world = World::cluster(21, 8);
+    force_leave(&mut world, 0, 5).expect("it is a member");
+    world
+        .tell(0, |engine, now| {
+            engine.leave(now, convoke_core::Departure::Leave)
+        })
+        .expect("it is in a cluster");
+    let rest = [1, 2, 3, 4, 6, 7];
+    let id = world.nodes[5].id();
+    let rid = |w: &World| {
+        rest.iter()
+            .all(|&n| w.nodes[n].engine().member(id).is_none())
+    };
+    let took = world.run_until(s(2), rid);
+    assert!(took.is_some(), "{}", world.describe());
+}
+
+#[test]
 fn of_two_processes_of_one_name_the_one_that_started_later_goes_on_alone() {
     // A data directory was copied: both return to the cluster as the same member.
     for seed in 0..4 {
