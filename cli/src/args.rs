@@ -51,6 +51,11 @@ pub(crate) enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Tell why NODE is held as it is: who accused it, by which path, what its observers found
+    ///
+    /// Asks this node, NODE itself, its observers and some others, 16 at the most. Each remembers
+    /// the last 32 findings about a member. All times are by this machine's clock.
+    Why(WhyArgs),
     /// Make the secret that the nodes of a cluster share
     #[command(subcommand)]
     Secret(SecretCommand),
@@ -150,6 +155,16 @@ pub(crate) enum StateArg {
     Suspect,
     Failed,
     Left,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct WhyArgs {
+    /// The node's name
+    #[arg(value_name = "NODE", value_parser = cli_name)]
+    pub(crate) target: NodeName,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Clone, Debug, Subcommand)]
@@ -357,6 +372,9 @@ mod tests {
             "convoke cluster force-leave 10.0.0.1:4370",
             "convoke cluster status --timeout soon",
             "convoke cluster discovery maybe",
+            "convoke why",
+            "convoke why 10.0.0.1:4370",
+            "convoke why a@h b@h",
             "convoke members --state dead",
             "convoke members --tag zone",
             "convoke members --forgotten --state failed",

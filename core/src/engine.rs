@@ -25,6 +25,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::awareness::Awareness;
+use crate::case::{Casebook, Finding, What};
 use crate::config::Config;
 use crate::dissemination::Dissemination;
 use crate::divergence::Divergence;
@@ -144,6 +145,7 @@ pub struct Engine {
     returned: BTreeMap<NodeId, Instant>,
     heal_turns: u32,
     told: BTreeMap<NodeId, Instant>,
+    cases: Casebook,
 
     out: VecDeque<Output>,
     changed: BTreeSet<NodeId>,
@@ -208,6 +210,7 @@ impl Engine {
             returned: BTreeMap::new(),
             heal_turns: 0,
             told: BTreeMap::new(),
+            cases: Casebook::default(),
             out: VecDeque::new(),
             changed: BTreeSet::new(),
             stats: Stats::default(),
@@ -280,6 +283,7 @@ impl Engine {
             ("suspicions", self.suspicions.len(), self.config.members_max),
             ("bridges", self.bridges.len(), healing::BRIDGES_MAX),
             ("returned", self.returned.len(), spreading::RETURNED_MAX),
+            ("findings", self.cases.len(), crate::case::FINDINGS_MAX),
         ];
         for (what, len, max) in limits {
             if len > max {
@@ -466,6 +470,17 @@ impl Engine {
         &self.stats
     }
 
+    /// What this node found about members of late, the oldest first: turning points, for whoever
+    /// asks why. Kept over changes of cluster, within [`crate::case::FINDINGS_MAX`].
+    pub fn findings(&self) -> impl Iterator<Item = &Arc<Finding>> {
+        self.cases.findings()
+    }
+
+    /// How many findings were ever made: changes exactly when [`Engine::findings`] does.
+    pub fn findings_made(&self) -> u64 {
+        self.cases.recorded()
+    }
+
     /// The local health: 0 is well, [`Config::awareness_max`] is worst.
     pub fn awareness(&self) -> u32 {
         self.awareness.score()
@@ -492,7 +507,7 @@ impl Engine {
             Message::PingRequest(request) => self.on_ping_request(now, from, &request),
             Message::Nack(nack) => self.on_nack(from, &nack),
             Message::Suspect(suspect) => {
-                self.on_accusation(now, &suspect, from.id());
+                self.on_accusation(now, &suspect, from.id(), None);
             }
             Message::Rumor(rumor) => self.on_rumor(now, from, &rumor),
             Message::JoinRequest(request) => self.on_join_request(now, from, *request),
@@ -786,6 +801,32 @@ impl Engine {
         }
         self.told.insert(id, now);
         true
+    }
+
+    /// Notes something about a member whose name is known.
+    fn note(&mut self, now: Instant, id: NodeId, life: Life, what: What) {
+        if let Some(about) = self.name_of(id) {
+            self.note_about(now, about, life, what);
+        }
+    }
+
+    fn note_about(&mut self, now: Instant, about: NodeName, life: Life, what: What) {
+        self.cases.record(Finding {
+            at: now,
+            about,
+            incarnation: life.incarnation,
+            what,
+        });
+    }
+
+    /// The name of a member, or of one of the past.
+    fn name_of(&self, id: NodeId) -> Option<NodeName> {
+        if id == self.me {
+            return Some(self.profile.name.clone());
+        }
+        let member = self.roster.member(id).map(|member| &member.profile.name);
+        let past = || self.roster.acquaintance(id).map(|entry| &entry.name);
+        member.or_else(past).cloned()
     }
 
     fn member_event(&self, id: NodeId) -> Option<MemberEvent> {

@@ -32,9 +32,11 @@
 //!
 //! Each noun has a file: [`name`], [`member`] (what can be known, and which fact wins),
 //! [`message`] and [`codec`] (what is said, and its bytes), [`reconcile`] (what differs),
-//! [`config`], [`output`], [`stats`]; the others are private to the [`engine`].
+//! [`config`], [`output`], [`stats`], [`case`] (what was found about members, for whoever asks
+//! why); the others are private to the [`engine`].
 
 mod awareness;
+pub mod case;
 pub mod codec;
 pub mod config;
 mod dissemination;
@@ -65,5 +67,6 @@ pub use member::{Admission, Fingerprint, Incarnation, Instance, Life, Member, Pr
 pub use message::{ClusterId, Contact, Packet};
 pub use name::{Host, NodeId, NodeName};
 pub use output::{Class, Event, Membership, Output, Signal, Target, Transmit};
+pub use ring::observers;
 pub use stats::Stats;
 pub use time::Instant;

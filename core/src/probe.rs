@@ -149,7 +149,9 @@ pub(crate) enum Stage {
     },
     /// Helpers ask, and a reliable ping is on its way.
     Indirect {
-        /// The helpers that have said nothing so far.
+        /// The helpers.
+        asked: Vec<NodeId>,
+        /// Those of them that have said nothing so far.
         silent: Vec<NodeId>,
         /// When it is over at the latest. Where the target's host refuses, it is earlier.
         end: Instant,

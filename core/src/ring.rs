@@ -116,7 +116,7 @@ impl Rings {
 
 /// The observers of `subject` among `members`: the first after it on each ring. Those who are
 /// asked to watch are the healthy ones. The ones that know each other come first.
-pub(crate) fn observers(subject: NodeId, members: impl Iterator<Item = NodeId>) -> Vec<NodeId> {
+pub fn observers(subject: NodeId, members: impl Iterator<Item = NodeId>) -> Vec<NodeId> {
     let from = places(subject);
     let mut next = Nearest::default();
     for id in members.filter(|&id| id != subject) {

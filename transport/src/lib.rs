@@ -59,7 +59,9 @@ pub mod stats;
 mod store;
 mod tasks;
 pub mod view;
+pub mod why;
 
+pub use convoke_core::case::{Way, What};
 pub use convoke_core::output::{Change, MemberEvent, PartitionKind};
 pub use convoke_core::{
     ClusterId, Config as EngineConfig, Event, Fingerprint, Host, Incarnation, Life, NodeId,
@@ -78,3 +80,4 @@ pub use peer::{Peer, ResolveError};
 pub use secret::{Secret, SecretError};
 pub use stats::NodeStats;
 pub use view::{MemberState, MemberView, Partition, View};
+pub use why::{Testimony, Witness};

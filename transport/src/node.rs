@@ -5,7 +5,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use convoke_core::{Departure, Fingerprint, NodeName, Target};
 use tokio::sync::oneshot;
@@ -21,6 +21,7 @@ use crate::rpc::Callers;
 use crate::start::{Started, start};
 use crate::stats::NodeStats;
 use crate::view::View;
+use crate::why::{self, Witness};
 
 /// How long a goodbye may take, all in all.
 const GOODBYE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -172,6 +173,24 @@ impl Node {
         limit: Duration,
     ) -> Vec<(NodeName, Result<Fingerprint, RpcError>)> {
         self.0.callers.fingerprints(&self.view(), limit).await
+    }
+
+    /// Asks this node, the member itself if it runs, its observers and some others what they found
+    /// about a member of late: [`crate::why::WITNESSES_MAX`] nodes at the most, this one first.
+    /// Also of one that is no member any more something may be known. Waits for each `limit` at the
+    /// most. Cancel safe.
+    pub async fn why(&self, about: &NodeName, limit: Duration) -> Vec<Witness> {
+        let (view, started) = (self.view(), &self.0.started);
+        let findings = started.published.findings.load_full();
+        let told = why::tell(&findings, about, started.rim.now());
+        let own = Witness {
+            node: self.name().clone(),
+            answer: Ok(why::read(&told, SystemTime::now())),
+        };
+        let others = why::witnesses(&view, about, &findings);
+        let mut witnesses = vec![own];
+        witnesses.extend(self.0.callers.why(&view, about, others, limit).await);
+        witnesses
     }
 
     /// QUIC's estimate of the round trip to a member, where a connection to it is open.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwap;
+use convoke_core::case::Finding;
 use convoke_core::{Engine, Event, Instant, NodeId, NodeName, Stats};
 use tokio::sync::broadcast;
 
@@ -20,6 +21,8 @@ const STATS_INTERVAL: std::time::Duration = std::time::Duration::from_millis(100
 pub(crate) struct Published {
     pub(crate) view: ArcSwap<View>,
     pub(crate) stats: ArcSwap<(Stats, u32)>,
+    /// What the engine found about members of late, the oldest first.
+    pub(crate) findings: ArcSwap<Vec<Arc<Finding>>>,
     /// Weak: with the driver the subscriptions end.
     notices: broadcast::WeakSender<Arc<Notice>>,
     pub(crate) discovery: AtomicBool,
@@ -50,6 +53,8 @@ pub(crate) struct Publisher {
     events: Vec<Event>,
     seq: u64,
     stats_at: Instant,
+    /// How many findings the engine had made when they were last published.
+    found: u64,
 }
 
 impl Publisher {
@@ -74,6 +79,7 @@ impl Publisher {
         let published = Arc::new(Published {
             view: ArcSwap::from_pointee(view),
             stats: ArcSwap::from_pointee((engine.stats().clone(), engine.awareness())),
+            findings: ArcSwap::default(),
             notices: notices.downgrade(),
             discovery: AtomicBool::new(engine.membership().discovery),
         });
@@ -89,6 +95,7 @@ impl Publisher {
             events: Vec::new(),
             seq: 0,
             stats_at: Instant::ORIGIN,
+            found: 0,
         };
         let ids: Vec<_> = engine.members().map(|(id, _)| id).collect();
         for id in ids {
@@ -136,6 +143,11 @@ impl Publisher {
             self.published
                 .discovery
                 .store(engine.membership().discovery, Ordering::Relaxed);
+        }
+        if engine.findings_made() != self.found {
+            self.found = engine.findings_made();
+            let findings = engine.findings().cloned().collect();
+            self.published.findings.store(Arc::new(findings));
         }
         for event in self.events.drain(..) {
             self.seq += 1;

@@ -4,7 +4,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use convoke_core::{ClusterId, Fingerprint, NodeId, NodeName};
 use dashmap::DashMap;
@@ -21,6 +21,7 @@ use crate::publish::Published;
 use crate::refusal;
 use crate::rim::Rim;
 use crate::view::{MemberView, View};
+use crate::why::{self, Testimony, Witness};
 
 /// The longest request or response.
 const MESSAGE_BYTES_MAX: usize = 64 << 10;
@@ -41,6 +42,8 @@ const KEPT_MAX: usize = 128;
 enum Request {
     /// What do you hold?
     Fingerprint,
+    /// What did you find about this member?
+    Why(NodeName),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,6 +55,11 @@ enum Response {
         cluster: ClusterId,
         fingerprint: Fingerprint,
         size: u32,
+    },
+    /// The answer to [`Request::Why`]: findings, each for itself in bytes.
+    Why {
+        cluster: ClusterId,
+        findings: Vec<Vec<u8>>,
     },
 }
 
@@ -81,7 +89,12 @@ pub(crate) async fn serve(rim: Arc<Rim>, published: Arc<Published>) {
     }
 }
 
-async fn attend(rim: &Arc<Rim>, incoming: Incoming, published: &Published, calls: &Arc<Semaphore>) {
+async fn attend(
+    rim: &Arc<Rim>,
+    incoming: Incoming,
+    published: &Arc<Published>,
+    calls: &Arc<Semaphore>,
+) {
     let address = canonical(incoming.remote_address());
     let connection = match timeout(REQUEST_TIMEOUT, async { incoming.await }).await {
         Ok(Ok(connection)) if identity::peer_name(&connection).is_ok() => connection,
@@ -96,23 +109,29 @@ async fn attend(rim: &Arc<Rim>, incoming: Incoming, published: &Published, calls
             .acquire_owned()
             .await
             .expect("the semaphore is never closed");
-        let view = published.view.load_full();
+        let (rim_of_task, published) = (rim.clone(), published.clone());
         rim.tasks.spawn(async move {
-            let _ = timeout(REQUEST_TIMEOUT, respond(send, receive, &view)).await;
+            let answer = respond(send, receive, &rim_of_task, &published);
+            let _ = timeout(REQUEST_TIMEOUT, answer).await;
             drop(permit);
         });
     }
 }
 
-async fn respond(mut send: SendStream, mut receive: RecvStream, view: &View) {
+async fn respond(mut send: SendStream, mut receive: RecvStream, rim: &Rim, published: &Published) {
     let Ok(bytes) = receive.read_to_end(MESSAGE_BYTES_MAX).await else {
         return;
     };
+    let view = published.view.load();
     let response = match postcard::from_bytes(&bytes) {
         Ok(Request::Fingerprint) => Response::Fingerprint {
             cluster: view.cluster_id(),
             fingerprint: view.fingerprint(),
             size: u32::try_from(view.size()).unwrap_or(u32::MAX),
+        },
+        Ok(Request::Why(about)) => Response::Why {
+            cluster: view.cluster_id(),
+            findings: why::tell(&published.findings.load(), &about, rim.now()),
         },
         Err(_) => Response::Unknown,
     };
@@ -181,7 +200,50 @@ impl Callers {
                 Err(RpcError::OtherCluster)
             }
             Ok(Ok(Response::Fingerprint { fingerprint, .. })) => Ok(fingerprint),
-            Ok(Ok(Response::Unknown)) => Err(RpcError::Malformed { address }),
+            Ok(Ok(_)) => Err(RpcError::Malformed { address }),
+        }
+    }
+
+    /// Asks members of a view what they found about one.
+    pub(crate) async fn why(
+        &self,
+        view: &View,
+        about: &NodeName,
+        members: Vec<MemberView>,
+        limit: Duration,
+    ) -> Vec<Witness> {
+        stream::iter(members)
+            .map(|member| async move {
+                let answer = self.findings(view, &member, about, limit).await;
+                let node = member.name;
+                Witness { node, answer }
+            })
+            .buffered(ASKED_MAX)
+            .collect()
+            .await
+    }
+
+    async fn findings(
+        &self,
+        view: &View,
+        member: &MemberView,
+        about: &NodeName,
+        limit: Duration,
+    ) -> Result<Vec<Testimony>, RpcError> {
+        let address = member.rpc_address;
+        let request = Request::Why(about.clone());
+        let call = self.call(&member.name, address, &request);
+        match timeout(limit, call).await {
+            Err(_) => Err(RpcError::Timeout {
+                address,
+                after: limit,
+            }),
+            Ok(Err(error)) => Err(error),
+            Ok(Ok(Response::Why { cluster, .. })) if cluster != view.cluster_id() => {
+                Err(RpcError::OtherCluster)
+            }
+            Ok(Ok(Response::Why { findings, .. })) => Ok(why::read(&findings, SystemTime::now())),
+            Ok(Ok(_)) => Err(RpcError::Malformed { address }),
         }
     }
 

@@ -4,3 +4,4 @@ pub(crate) mod journal;
 pub(crate) mod model;
 pub(crate) mod problem;
 pub(crate) mod server;
+pub(crate) mod why;

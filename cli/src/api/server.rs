@@ -27,11 +27,12 @@ use super::model::{
     Member, NodeRequest, Status,
 };
 use super::problem::Problem;
+use super::why::Account;
 use crate::config::{local_name, parse_peer};
 use crate::discovery::Discovery;
 
-/// How long the members are given to answer a question about their fingerprints.
-const FINGERPRINT_WAIT: Duration = Duration::from_secs(1);
+/// How long other members are given to answer a question.
+const ANSWER_WAIT: Duration = Duration::from_secs(1);
 /// How long the engine's loop may take to answer before it counts as stuck.
 const LIVENESS_WAIT: Duration = Duration::from_secs(1);
 /// Between two signs of life on a stream of events.
@@ -63,6 +64,7 @@ pub(crate) fn router(service: Service) -> Router {
         .route("/v1/node", get(node))
         .route("/v1/members", get(members))
         .route("/v1/members/{name}", get(member))
+        .route("/v1/members/{name}/why", get(why))
         .route("/v1/events", get(events))
         .route("/v1/cluster/fingerprints", get(fingerprints))
         .route("/v1/cluster/join", post(join))
@@ -137,6 +139,19 @@ async fn member(
     Ok(Json(Member::of(member, service.node.rtt(&parsed))))
 }
 
+async fn why(
+    State(service): State<Service>,
+    extract::Path(name): extract::Path<String>,
+) -> Answer<Account> {
+    let about = local_name(&name).map_err(|error| malformed(error.to_string()))?;
+    let witnesses = service.node.why(&about, ANSWER_WAIT).await;
+    let view = service.node.view();
+    let member = view.member(&about);
+    let member = member.map(|member| Member::of(member, service.node.rtt(&about)));
+    let account = Account::of(about, member, witnesses);
+    Ok(Json(account.ok_or_else(|| not_a_member(&name))?))
+}
+
 async fn events(
     State(service): State<Service>,
     headers: HeaderMap,
@@ -159,7 +174,7 @@ async fn next_event(mut reader: Reader) -> Option<(Result<SseEvent, Infallible>,
 }
 
 async fn fingerprints(State(service): State<Service>) -> Json<Fingerprints> {
-    let answers = service.node.fingerprints(FINGERPRINT_WAIT).await;
+    let answers = service.node.fingerprints(ANSWER_WAIT).await;
     let own = service.node.view().fingerprint();
     let converged = answers
         .iter()

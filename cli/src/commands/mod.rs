@@ -10,6 +10,7 @@ mod secret;
 mod simulate;
 mod start;
 mod status;
+mod why;
 
 use std::io::{self, Write};
 
@@ -46,6 +47,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Cluster(command) => one_thread()?.block_on(cluster::run(&command, &wanted, out)),
         Command::Members(args) => one_thread()?.block_on(members::run(&args, &wanted, out)),
         Command::Monitor { json } => one_thread()?.block_on(monitor::run(json, &wanted, out)),
+        Command::Why(args) => one_thread()?.block_on(why::run(&args, &wanted, out)),
         Command::Secret(command) => secret::run(&command, out),
         Command::Config(command) => config::run(&command, out),
         Command::Completions { shell } => documents::completions(shell, out),

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use super::Engine;
+use crate::case::{Way, What};
 use crate::jury::Silence;
 use crate::member::{Life, Member, Profile};
 use crate::message::{Contact, Failed, Message, Rumor, Suspect};
@@ -26,12 +27,13 @@ impl Engine {
     /// This node found a member silent: it says so to the accused and to its observers. Where it
     /// was refused, they can come to a verdict as soon as they have looked: all of the bench is
     /// called, and the others sooner.
-    pub(super) fn accuse(&mut self, now: Instant, id: NodeId, life: Life, refused: bool) {
+    pub(super) fn accuse(&mut self, now: Instant, id: NodeId, life: Life, way: Way, refused: bool) {
         let accusation = Suspect { id, life, refused };
         let later = |held: Life| held > life;
         if self.present_life(id).is_none_or(later) || !self.add_accuser(now, &accusation, self.me) {
             return;
         }
+        self.note(now, id, life, What::Silent { way, refused });
         let (bench, soon) = if refused {
             // A verdict takes an answer to what was asked since the suspicion began.
             self.ask_control(now, id);
@@ -101,12 +103,20 @@ impl Engine {
         }
     }
 
-    /// Somebody accuses a member, by an accusation or by a verdict of too few.
-    pub(super) fn on_accusation(&mut self, now: Instant, accusation: &Suspect, by: NodeId) {
-        let &Suspect { id, life, .. } = accusation;
+    /// Somebody accuses a member, by an accusation, or by a verdict of too few that came by way of
+    /// `via`.
+    pub(super) fn on_accusation(
+        &mut self,
+        now: Instant,
+        accusation: &Suspect,
+        by: NodeId,
+        via: Option<NodeId>,
+    ) {
+        let &Suspect { id, life, refused } = accusation;
         if id == self.me {
             if life >= self.profile.life && !self.is_departing() {
                 self.awareness.worsen(1);
+                self.note_denial(now, by);
                 self.refute(now, life);
             }
             return;
@@ -116,8 +126,16 @@ impl Engine {
             self.stats.unbelieved += 1;
             return;
         }
-        if self.add_accuser(now, accusation, by) && self.accuses(id) {
-            self.tell_accused(by, id);
+        if self.add_accuser(now, accusation, by) {
+            let accused = What::Accused {
+                by: self.name_of(by),
+                via: via.and_then(|via| self.name_of(via)),
+                refused,
+            };
+            self.note(now, id, life, accused);
+            if self.accuses(id) {
+                self.tell_accused(by, id);
+            }
         }
         let judged = self
             .suspicions
@@ -225,7 +243,7 @@ impl Engine {
     /// live, and will be no judge of it, whoever accuses it besides.
     pub(super) fn on_late_answer(&mut self, now: Instant, id: NodeId) {
         if self.suspicions.contains_key(&id) {
-            self.drop_suspicion(now, id);
+            self.drop_suspicion(now, id, What::AnsweredLate);
         }
     }
 
@@ -236,13 +254,16 @@ impl Engine {
         let mine = mine.filter(|(_, suspicion)| suspicion.accusers() == [self.me]);
         let mine: Vec<_> = mine.map(|(&id, _)| id).collect();
         for id in mine {
-            self.drop_suspicion(now, id);
+            self.drop_suspicion(now, id, What::Withdrawn);
         }
         self.put_off_judgement(now, silence);
     }
 
     /// What was held against a member did not hold.
-    fn drop_suspicion(&mut self, now: Instant, id: NodeId) {
+    fn drop_suspicion(&mut self, now: Instant, id: NodeId, what: What) {
+        if let Some(life) = self.present_life(id) {
+            self.note(now, id, life, what);
+        }
         self.end_suspicion(id);
         self.roster.set_suspected(now, id, false);
         self.rings.touch(id);
@@ -253,6 +274,12 @@ impl Engine {
     }
 
     // ---- being accused ----
+
+    /// Somebody accuses this node of a life that it has: it says that it lives.
+    pub(super) fn note_denial(&mut self, now: Instant, by: NodeId) {
+        let by = self.name_of(by);
+        self.note(now, self.me, self.profile.life, What::Denied { by });
+    }
 
     /// Says at a higher incarnation that this node lives. Source: SWIM §4.2.
     pub(super) fn refute(&mut self, now: Instant, accused: Life) {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::Engine;
 use super::accusing::CALLED;
 use super::judging::ALONE_PATIENCE;
+use crate::case::Way;
 use crate::config::ProbeTargets;
 use crate::member::{Fingerprint, Member};
 use crate::message::{Ack, Contact, Message, Nack, Ping, PingRequest, Rumor, SeqNo};
@@ -163,6 +164,7 @@ impl Engine {
             .get_mut(&seq)
             .expect("probe is under way: found by the caller");
         probe.stage = Stage::Indirect {
+            asked: helpers.clone(),
             silent: helpers,
             end,
         };
@@ -232,9 +234,11 @@ impl Engine {
         };
         self.stats.probes_failed += 1;
         self.prober.note_outcome(target, false, now);
-        if let Stage::Indirect { silent, .. } = stage {
-            self.awareness.worsen_unless_answered(started, silent.len());
-        }
+        let (asked, silent) = match stage {
+            Stage::Indirect { asked, silent, .. } => (asked, silent),
+            Stage::Direct { .. } => (Vec::new(), Vec::new()),
+        };
+        self.awareness.worsen_unless_answered(started, silent.len());
         if let Some(burst) = &mut self.prober.burst {
             burst.unanswered += 1;
         }
@@ -246,8 +250,13 @@ impl Engine {
             self.seek_company(now);
             return;
         }
+        let deaf = asked.into_iter().filter(|helper| !silent.contains(helper));
+        let way = Way::Probe {
+            heard_nothing: self.names(deaf),
+            said_nothing: self.names(silent.iter().copied()),
+        };
         let refused = self.knocks.is_refused(target, started);
-        self.accuse(now, target, life, refused);
+        self.accuse(now, target, life, way, refused);
         if self
             .prober
             .note_silent(target, self.config.probe_interval * 3, now)
@@ -369,6 +378,7 @@ impl Engine {
         })];
         if let Some(life) = ping.suspect.filter(|_| !self.is_departing()) {
             if life >= self.profile.life {
+                self.note_denial(now, from.id());
                 self.refute(now, life);
             }
             answer.push(Message::Rumor(Rumor::Alive(self.profile.clone())));

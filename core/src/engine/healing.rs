@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::Engine;
+use crate::case::What;
 use crate::member::{Admission, Standing, State};
 use crate::message::{Contact, Intent, Message, Ping, Rumor};
 use crate::name::{NodeId, NodeName};
@@ -202,12 +203,8 @@ impl Engine {
         }
     }
 
-    fn names(&self, ids: impl Iterator<Item = NodeId>) -> Vec<NodeName> {
-        let name = |id| match self.roster.member(id) {
-            Some(member) => Some(member.profile.name.clone()),
-            None => self.roster.acquaintance(id).map(|entry| entry.name.clone()),
-        };
-        ids.filter_map(name).collect()
+    pub(super) fn names(&self, ids: impl Iterator<Item = NodeId>) -> Vec<NodeName> {
+        ids.filter_map(|id| self.name_of(id)).collect()
     }
 
     /// Who belongs to the cluster, as far as this node knows, and is not this node.
@@ -263,6 +260,7 @@ impl Engine {
                 name: member.profile.name.clone(),
                 life: member.standing.life,
             };
+            self.note(now, id, event.life, What::Forgotten);
             self.event(Event::MemberForgotten(event));
         }
         self.update_quorum();

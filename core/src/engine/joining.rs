@@ -538,8 +538,7 @@ impl Engine {
             Refusal::Removed { admission } if !asked => {
                 let ours = self.questions.close(refused.seq).is_some();
                 if ours && *admission >= self.profile.life.admission {
-                    self.signal(Signal::Removed);
-                    self.evict(now);
+                    self.on_own_removal(now, from);
                 }
             }
             Refusal::SmallerCluster if asked => self.await_target(from.id()),

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::Engine;
+use crate::case::{Way, What};
 use crate::jury::{Silence, Stage, Trial};
 use crate::member::{Life, Member};
 use crate::message::{Failed, Message, Ping, Rumor, SeqNo};
@@ -112,7 +113,7 @@ impl Engine {
         }
         self.end_trial(id);
         match silence {
-            Silence::Accuses => self.accuse(now, id, life, refused),
+            Silence::Accuses => self.accuse(now, id, life, Way::Trial, refused),
             Silence::Convicts => {
                 if let Some(suspicion) = self.suspicions.get_mut(&id) {
                     suspicion.silent = Some(now);
@@ -120,6 +121,7 @@ impl Engine {
                 }
             }
             Silence::Confirms => {
+                self.note(now, id, life, What::Confirmed);
                 let failed = Failed {
                     id,
                     life,
@@ -135,7 +137,9 @@ impl Engine {
     }
 
     pub(super) fn on_trial_answered(&mut self, now: Instant, id: NodeId, seq: SeqNo) {
-        if self.jury.trial(id).is_some_and(|trial| trial.seq == seq) {
+        let trial = self.jury.trial(id).filter(|trial| trial.seq == seq);
+        if let Some(life) = trial.map(|trial| trial.life) {
+            self.note(now, id, life, What::Answered);
             self.knocks.forget(id);
             self.end_trial(id);
             self.challenge_next(now);
@@ -193,13 +197,19 @@ impl Engine {
             return;
         }
         self.stats.verdicts += 1;
+        let convicted = What::Convicted {
+            accusers: self.names(suspicion.accusers().iter().copied()),
+            refused: at_once,
+        };
+        let life = suspicion.life;
+        self.note(now, id, life, convicted);
         let failed = Failed {
             id,
-            life: suspicion.life,
+            life,
             by: self.me,
             accusers,
             doubtful: self.is_doubtful(now),
-            refused: suspicion.is_refused(&self.config),
+            refused: at_once,
         };
         self.accept(now, &Rumor::Failed(failed), None, true);
     }

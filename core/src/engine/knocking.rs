@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use super::Engine;
+use crate::case::Way;
 use crate::knock::Asked;
 use crate::message::Contact;
 use crate::name::NodeId;
@@ -30,7 +31,7 @@ impl Engine {
         let examines = self.prober.is_probing(id) || self.jury.trial(id).is_some();
         if self.accuses(id) && !examines {
             let life = self.suspicions[&id].life;
-            self.accuse(now, id, life, true);
+            self.accuse(now, id, life, Way::Knock, true);
         }
     }
 

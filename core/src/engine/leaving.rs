@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use super::joining::Phase;
 use super::{Departure, Engine};
-use crate::message::{Message, Ping, Rumor};
+use crate::case::What;
+use crate::message::{Contact, Message, Ping, Rumor};
 use crate::name::{NodeId, NodeName};
 use crate::output::{Change, Class, Event, ForceLeaveError, LeaveError, MemberEvent, Signal};
 use crate::probe::Purpose;
@@ -71,6 +72,7 @@ impl Engine {
         let missing = missing.filter(|_| self.mates.contains(&id));
         let standing = member.or(missing).ok_or(ForceLeaveError::NotInCluster)?;
         let admission = standing.life.admission;
+        self.note(now, id, standing.life, What::Removed { via: None });
         let rumor = Rumor::Removed { id, admission };
         self.send(id, Class::Reliable, vec![Message::Rumor(rumor.clone())]);
         self.accept(now, &rumor, None, true);
@@ -190,6 +192,14 @@ impl Engine {
             life: self.profile.life,
         };
         self.event(event(myself));
+    }
+
+    /// This node hears that an operator removed it.
+    pub(super) fn on_own_removal(&mut self, now: Instant, from: &Contact) {
+        let via = Some(from.name.clone());
+        self.note(now, self.me, self.profile.life, What::Removed { via });
+        self.signal(Signal::Removed);
+        self.evict(now);
     }
 
     /// This node's stay was ended by others.

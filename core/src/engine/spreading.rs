@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::Engine;
 use super::joining::Phase;
+use crate::case::What;
 use crate::codec::{HEADER_BYTES, message_bytes};
 use crate::member::{Admission, Fingerprint, Life, Member, Profile, Standing, State};
 use crate::message::{Compare, Contact, Failed, Message, Rumor, Summaries, Suspect};
@@ -70,12 +71,12 @@ impl Engine {
         } else if member.is_present() && failed.doubtful && !self.is_doubtful(now) {
             // Who hears hardly anybody may be deaf. Observers look for themselves.
             if self.refreshed_rings().subjects().contains(&failed.id) {
-                self.on_accusation(now, &accusation, failed.by);
+                self.on_accusation(now, &accusation, failed.by, Some(from));
             }
         } else if member.is_present()
             && (failed.accusers < self.verdict_quorum() || self.came_back(now, failed.by))
         {
-            self.on_accusation(now, &accusation, failed.by);
+            self.on_accusation(now, &accusation, failed.by, Some(from));
         } else {
             self.accept(now, &Rumor::Failed(failed.clone()), Some(from), true);
         }
@@ -102,6 +103,7 @@ impl Engine {
             }
             _ if self.is_departing() => {}
             _ if rumor.standing() > Standing::alive(self.profile.life) => {
+                self.note_denial(now, from.id());
                 self.refute(now, rumor.standing().life);
                 self.bridge(now, from.id());
                 self.transmit(
@@ -128,6 +130,7 @@ impl Engine {
             && other.instance < self.profile.instance
             && other.life.admission >= self.profile.life.admission
         {
+            self.note(now, self.me, self.profile.life, What::GaveWay);
             self.signal(Signal::NameConflict {
                 winner: other.address,
             });
@@ -152,6 +155,7 @@ impl Engine {
         if self.roster.member(id).is_some() || self.roster.tombstone(id).is_some() {
             self.mates.remove(&id);
         }
+        self.note_transition(now, rumor, from, &transition);
         let covered = match transition {
             Transition::Stale | Transition::Unknown => {
                 self.gossip.on_heard_again(rumor);
@@ -210,6 +214,51 @@ impl Engine {
             self.spread(now, rumor.clone(), from, covered);
         }
         true
+    }
+
+    /// Notes what is told by no other finding: this node's own verdicts are noted where they fall.
+    fn note_transition(
+        &mut self,
+        now: Instant,
+        rumor: &Rumor,
+        from: Option<NodeId>,
+        transition: &Transition,
+    ) {
+        let via = |engine: &Self| from.and_then(|from| engine.name_of(from));
+        let mut life = rumor.standing().life;
+        let what = match transition {
+            Transition::Joined { was: Some(_) } => What::Returned,
+            Transition::Renewed {
+                restarted: true, ..
+            } => What::Restarted,
+            Transition::Renewed {
+                was_suspected: true,
+                ..
+            } => What::Refuted,
+            Transition::Failed(_) => match rumor {
+                Rumor::Failed(failed) if failed.by == self.me => return,
+                Rumor::Failed(failed) => What::Believed {
+                    by: self.name_of(failed.by),
+                    via: via(self),
+                    accusers: failed.accusers,
+                    refused: failed.refused,
+                },
+                _ => What::Believed {
+                    by: None,
+                    via: via(self),
+                    accusers: 0,
+                    refused: says_refused(rumor),
+                },
+            },
+            Transition::Left(_) => What::Left,
+            Transition::Removed(Some(member)) if from.is_some() => {
+                life = member.standing.life;
+                let removed = What::Removed { via: via(self) };
+                return self.note_about(now, member.profile.name.clone(), life, removed);
+            }
+            _ => return,
+        };
+        self.note(now, rumor.id(), life, what);
     }
 
     fn on_joined(&mut self, now: Instant, id: NodeId, was: Option<State>) {
@@ -570,13 +619,20 @@ impl Engine {
             self.accept(now, record, Some(from.id()), forward);
         } else if self.accuses(id) {
             let accusers = self.suspicions[&id].accusers().len();
+            let believed = What::Believed {
+                by: None,
+                via: Some(from.name.clone()),
+                accusers: 0,
+                refused: says_refused(record),
+            };
+            self.note(now, id, standing.life, believed);
             let failed = Failed {
                 id,
                 life: standing.life,
                 by: self.me,
                 accusers: u8::try_from(accusers).unwrap_or(u8::MAX),
                 doubtful: self.is_doubtful(now),
-                refused: matches!(record, Rumor::Absent { refused: true, .. }),
+                refused: says_refused(record),
             };
             self.accept(now, &Rumor::Failed(failed), Some(from.id()), forward);
         } else {
@@ -588,12 +644,16 @@ impl Engine {
 
     fn on_removed(&mut self, now: Instant, from: &Contact, admission: Admission) {
         if admission >= self.profile.life.admission {
-            self.signal(Signal::Removed);
-            self.evict(now);
+            self.on_own_removal(now, from);
         } else if self.may_tell(now, from.id()) {
             // The peer knows of the removal, but not of the admission since.
             let myself = Message::Rumor(Rumor::Alive(self.profile.clone()));
             self.transmit(from.clone(), Class::Reliable, vec![myself]);
         }
     }
+}
+
+/// Whether a fact about an absent member says that its host refused.
+fn says_refused(record: &Rumor) -> bool {
+    matches!(record, Rumor::Absent { refused: true, .. })
 }

@@ -4,6 +4,7 @@ mod chaos;
 mod clocks;
 mod connections;
 mod detecting;
+mod explaining;
 mod far;
 mod forgetting;
 mod healing;
