@@ -8,7 +8,9 @@
 //!
 //! Hosts refuse in bounds: Linux answers six packets of one sender at once, and then one a second.
 //! QUIC repeats what is not answered, and uses that up within a tenth of a second. So the knock
-//! comes early, with the first packets to a member that does not answer, or before them.
+//! comes early, with the first packets to a member that does not answer, or before them; and whoever
+//! carries it out repeats it for a second. Where several die at once, news of one that were sent to
+//! another have used up what it refuses before the first knock.
 //!
 //! Source: Falcon (Leners et al., SOSP 2011) asks the layer below a process in the same spirit.
 

@@ -19,9 +19,12 @@ use crate::rim::Rim;
 
 /// Sockets that are open for this at a time. More knocks are dropped and counted: those members
 /// are judged by their silence.
-const SOCKETS_MAX: usize = 64;
-/// How long a host has to refuse. Some limit how often they do; a probe does not wait for those.
-const TIMEOUT: Duration = Duration::from_millis(300);
+const SOCKETS_MAX: usize = 128;
+/// How long a host has to refuse; a probe does not wait for that. Linux refuses a sender once a
+/// second where it has spent its first six, and what QUIC repeats competes for that one: so the
+/// knock is repeated for a little longer than a second.
+const TIMEOUT: Duration = Duration::from_millis(1100);
+const REPEAT_EVERY: Duration = Duration::from_millis(200);
 /// Neither a long nor a short header of QUIC: too short, and its fixed bit is not set.
 const KNOCK: [u8; 1] = [0];
 
@@ -72,8 +75,14 @@ async fn is_refused(local: IpAddr, to: SocketAddr) -> bool {
 async fn send_and_wait(local: IpAddr, to: SocketAddr) -> io::Result<()> {
     let socket = UdpSocket::bind((source(local, to), 0)).await?;
     socket.connect(to).await?;
-    socket.send(&KNOCK).await?;
-    socket.recv(&mut [0]).await.map(|_| ())
+    let mut answer = [0];
+    loop {
+        socket.send(&KNOCK).await?;
+        let answered = socket.recv(&mut answer);
+        if let Ok(answer) = tokio::time::timeout(REPEAT_EVERY, answered).await {
+            return answer.map(|_| ());
+        }
+    }
 }
 
 /// The address that gossip comes from; any where that is any, or of the other family.
@@ -105,6 +114,19 @@ mod tests {
             assert!(is_refused(local, at).await, "{at} is free");
             assert!(is_refused(unspecified, at).await, "{at}, from anywhere");
         }
+    }
+
+    #[tokio::test]
+    async fn a_knock_is_repeated_while_the_host_says_nothing() {
+        let local = IpAddr::from(Ipv4Addr::LOCALHOST);
+        let held = UdpSocket::bind((local, 0)).await.unwrap();
+        let at = held.local_addr().unwrap();
+        let asked = tokio::spawn(is_refused(local, at));
+        for _ in 0..3 {
+            held.recv_from(&mut [0; 8]).await.unwrap();
+        }
+        drop(held);
+        assert!(asked.await.unwrap(), "the repetition is refused");
     }
 
     #[tokio::test]
