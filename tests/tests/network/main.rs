@@ -6,6 +6,7 @@
 //! mean something take.
 
 mod autoclean;
+mod crash;
 mod figures;
 mod ground;
 mod links;
