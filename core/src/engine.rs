@@ -144,7 +144,8 @@ pub struct Engine {
     /// When members that were failed were last heard again, of late.
     returned: BTreeMap<NodeId, Instant>,
     heal_turns: u32,
-    told: BTreeMap<NodeId, Instant>,
+    /// By name and address: a name may have had two owners of late.
+    told: BTreeMap<(NodeId, SocketAddr), Instant>,
     cases: Casebook,
 
     out: VecDeque<Output>,
@@ -557,7 +558,7 @@ impl Engine {
         }
         if foreign {
             self.stats.foreign_packets += 1;
-            if self.may_tell(now, from.id()) {
+            if self.may_tell(now, from) {
                 self.transmit(from.clone(), Class::Datagram, vec![Message::WrongCluster]);
             }
         }
@@ -577,11 +578,11 @@ impl Engine {
                     self.tell_failed(now, from, standing.life);
                 }
             }
-            self.tell_suspected(now, id);
+            self.tell_suspected(now, from);
             if let Some(admission) = self.roster.ended(id, Admission::default())
                 && address != from.address
                 && !joins
-                && self.may_tell(now, id)
+                && self.may_tell(now, from)
             {
                 // Another has the name by now. Whoever was removed does not know it yet, and must
                 // hear of it before it hears of its heir; whoever was admitted since does not mind.
@@ -592,7 +593,7 @@ impl Engine {
         }
         let buried = self.roster.tombstone(id);
         if let Some(admission) = buried.filter(|&buried| !comes_anew(packet, id, buried)) {
-            if !joins && self.may_tell(now, id) {
+            if !joins && self.may_tell(now, from) {
                 self.tell_removed(from, Class::Reliable, admission);
             }
             return false;
@@ -600,7 +601,7 @@ impl Engine {
         let floor = self.roster.acquaintance(id).map(|entry| entry.standing);
         match floor {
             Some(floor) if !floor.is_present() => self.tell_failed(now, from, floor.life),
-            _ if !joins && self.may_tell(now, id) => {
+            _ if !joins && self.may_tell(now, from) => {
                 self.transmit(from.clone(), Class::Datagram, vec![Message::Want(vec![id])]);
             }
             _ => {}
@@ -791,15 +792,14 @@ impl Engine {
     }
 
     /// Whether a peer may be told again that it is not believed.
-    fn may_tell(&mut self, now: Instant, id: NodeId) -> bool {
-        let recent = self
-            .told
-            .get(&id)
-            .is_some_and(|&at| now.since(at) < TOLD_INTERVAL);
+    fn may_tell(&mut self, now: Instant, to: &Contact) -> bool {
+        let peer = (to.id(), to.address);
+        let told = self.told.get(&peer);
+        let recent = told.is_some_and(|&at| now.since(at) < TOLD_INTERVAL);
         if recent || self.told.len() >= TOLD_MAX {
             return false;
         }
-        self.told.insert(id, now);
+        self.told.insert(peer, now);
         true
     }
 
@@ -827,6 +827,14 @@ impl Engine {
         let member = self.roster.member(id).map(|member| &member.profile.name);
         let past = || self.roster.acquaintance(id).map(|entry| &entry.name);
         member.or_else(past).cloned()
+    }
+
+    /// The name and the life of a member, or of one of the past.
+    fn last_known(&self, id: NodeId) -> Option<(NodeName, Life)> {
+        let member = self.roster.member(id);
+        let life = member.map(|member| member.standing.life);
+        let past = || Some(self.roster.acquaintance(id)?.standing.life);
+        Some((self.name_of(id)?, life.or_else(past)?))
     }
 
     fn member_event(&self, id: NodeId) -> Option<MemberEvent> {

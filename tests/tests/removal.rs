@@ -222,6 +222,11 @@ fn a_removal_that_nobody_could_hear_says_so_and_is_told_to_whoever_comes() {
     members[1].restart();
     members[0].wait_for_state(&rest, "alive", SECONDS_10);
     Node::wait_until_one(&[&members[0], &members[1]]);
+    eventually("the first one that came has heard of it", AT_ONCE, || {
+        let told = members[1].convoke(&["why", &missing]);
+        let heard = told.stdout.contains("heard that it was removed");
+        heard.then_some(()).ok_or_else(|| format!("{told:#?}"))
+    });
     // The one that was told is gone; the other one knows.
     members[0].kill();
     members[2].restart();

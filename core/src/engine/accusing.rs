@@ -232,8 +232,9 @@ impl Engine {
     }
 
     /// A suspected member speaks: it lives, and may never have heard of the suspicion.
-    pub(super) fn tell_suspected(&mut self, now: Instant, id: NodeId) {
-        if self.suspicions.contains_key(&id) && self.may_tell(now, id) {
+    pub(super) fn tell_suspected(&mut self, now: Instant, from: &Contact) {
+        let id = from.id();
+        if self.suspicions.contains_key(&id) && self.may_tell(now, from) {
             let seq = self.questions.ask(id, Purpose::Contact, now);
             self.send_ping(id, Class::Datagram, seq);
         }
@@ -300,7 +301,7 @@ impl Engine {
 
     /// A failed member speaks: it is told what is held of it, so that it can refute.
     pub(super) fn tell_failed(&mut self, now: Instant, to: &Contact, life: Life) {
-        if self.may_tell(now, to.id()) {
+        if self.may_tell(now, to) {
             let accusers = self.config.verdict_quorum;
             let failed = Failed {
                 id: to.id(),

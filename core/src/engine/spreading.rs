@@ -9,7 +9,7 @@ use crate::case::What;
 use crate::codec::{HEADER_BYTES, message_bytes};
 use crate::member::{Admission, Fingerprint, Life, Member, Profile, Standing, State};
 use crate::message::{Compare, Contact, Failed, Message, Rumor, Summaries, Suspect};
-use crate::name::NodeId;
+use crate::name::{NodeId, NodeName};
 use crate::output::{Class, Event, MemberEvent, Signal};
 use crate::reconcile;
 use crate::roster::{Change, Transition};
@@ -151,11 +151,13 @@ impl Engine {
     ) -> bool {
         let id = rumor.id();
         let event = self.member_event(id);
+        let removal = matches!(rumor, Rumor::Removed { .. });
+        let known = removal.then(|| self.last_known(id)).flatten();
         let transition = self.roster.apply(now, rumor);
         if self.roster.member(id).is_some() || self.roster.tombstone(id).is_some() {
             self.mates.remove(&id);
         }
-        self.note_transition(now, rumor, from, &transition);
+        self.note_transition(now, rumor, from, &transition, known);
         let covered = match transition {
             Transition::Stale | Transition::Unknown => {
                 self.gossip.on_heard_again(rumor);
@@ -223,9 +225,9 @@ impl Engine {
         rumor: &Rumor,
         from: Option<NodeId>,
         transition: &Transition,
+        known: Option<(NodeName, Life)>,
     ) {
         let via = |engine: &Self| from.and_then(|from| engine.name_of(from));
-        let mut life = rumor.standing().life;
         let what = match transition {
             Transition::Joined { was: Some(_) } => What::Returned,
             Transition::Renewed {
@@ -251,14 +253,16 @@ impl Engine {
                 },
             },
             Transition::Left(_) => What::Left,
-            Transition::Removed(Some(member)) if from.is_some() => {
-                life = member.standing.life;
+            Transition::Removed(_) if from.is_some() => {
                 let removed = What::Removed { via: via(self) };
-                return self.note_about(now, member.profile.name.clone(), life, removed);
+                if let Some((name, life)) = known {
+                    self.note_about(now, name, life, removed);
+                }
+                return;
             }
             _ => return,
         };
-        self.note(now, rumor.id(), life, what);
+        self.note(now, rumor.id(), rumor.standing().life, what);
     }
 
     fn on_joined(&mut self, now: Instant, id: NodeId, was: Option<State>) {
@@ -281,6 +285,10 @@ impl Engine {
             self.signal_membership();
         }
         self.on_view_changed(now, id);
+        // What was removed while nobody could hear of it is in no news that go round.
+        if self.roster.present() == 2 && self.roster.tombstones().next().is_some() {
+            self.compare_with(now, id);
+        }
         self.on_member_arrived(now, id);
     }
 
@@ -645,7 +653,7 @@ impl Engine {
     fn on_removed(&mut self, now: Instant, from: &Contact, admission: Admission) {
         if admission >= self.profile.life.admission {
             self.on_own_removal(now, from);
-        } else if self.may_tell(now, from.id()) {
+        } else if self.may_tell(now, from) {
             // The peer knows of the removal, but not of the admission since.
             let myself = Message::Rumor(Rumor::Alive(self.profile.clone()));
             self.transmit(from.clone(), Class::Reliable, vec![myself]);

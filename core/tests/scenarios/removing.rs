@@ -284,6 +284,24 @@ fn a_removal_is_passed_on_though_the_remover_leaves_in_the_same_moment() {
 }
 
 #[test]
+fn a_removal_that_nobody_could_hear_is_told_to_the_first_that_comes_at_once() {
+    let mut world = World::cluster(22, 3);
+    world.run_for(s(10));
+    (0..3).for_each(|n| world.crash(n));
+    world.start(0);
+    world.run_for(s(1));
+    force_leave(&mut world, 0, 2).expect("it was a member");
+    world.start(1);
+    let met = world.run_until(s(20), |w| w.health(0, 1) == Health::Alive);
+    assert!(met.is_some(), "{}", world.describe());
+    world.run_for(ms(50));
+    world.crash(0);
+    world.start(2);
+    let told = world.run_until(s(20), |w| was_removed(w, 2));
+    assert!(told.is_some(), "{}", world.describe());
+}
+
+#[test]
 fn of_two_processes_of_one_name_the_one_that_started_later_goes_on_alone() {
     // A data directory was copied: both return to the cluster as the same member.
     for seed in 0..4 {
