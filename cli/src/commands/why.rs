@@ -134,17 +134,21 @@ fn silent(found: &Found) -> String {
         Some("knock") => return "was refused at its port, and says so to the others".to_owned(),
         _ => "looked for itself and accuses it: no answer",
     };
-    let helpers = |names: &Option<Vec<NodeName>>, what: &str| {
+    let helpers = |names: &Option<Vec<NodeName>>, before: &str, after: &str| {
         let names: Vec<&NodeName> = names.iter().flatten().collect();
         match names.as_slice() {
             [] => String::new(),
-            names => format!("; {} {what}", list(names)),
+            names => format!("; {before}{}{after}", list(names)),
         }
     };
     format!(
         "{tried}{}{}{refused}",
-        helpers(&found.heard_nothing, "heard nothing of it either"),
-        helpers(&found.said_nothing, "was asked to try and said nothing"),
+        helpers(&found.heard_nothing, "", " heard nothing of it either"),
+        helpers(
+            &found.said_nothing,
+            "no word from ",
+            ", asked to try as well"
+        ),
     )
 }
 
@@ -193,7 +197,7 @@ mod tests {
         let sentences = [
             (
                 r#""finding":"silent","way":"probe","refused":true,"heard_nothing":["b@h","c@h"],"said_nothing":["d@h"]"#,
-                "accuses it: no answer to a datagram and to a stream; b@h, c@h heard nothing of it either; d@h was asked to try and said nothing; its port refuses",
+                "accuses it: no answer to a datagram and to a stream; b@h, c@h heard nothing of it either; no word from d@h, asked to try as well; its port refuses",
             ),
             (
                 r#""finding":"silent","way":"trial","refused":false"#,
