@@ -182,6 +182,8 @@ pub(crate) struct Prober {
     /// Whether each of the last members that were probed answered, and when that was known; the
     /// latest last.
     outcomes: VecDeque<(NodeId, bool, Instant)>,
+    /// When this node was last one of a few that hear each other and nobody else.
+    pub(crate) lonely: Option<Instant>,
     /// Probes beyond the round robin, while most members stay silent.
     pub(crate) burst: Option<Burst>,
 }
@@ -285,6 +287,12 @@ impl Prober {
         let recent = recent.filter(|(_, _, at)| now.since(*at) < window);
         let silent = recent.clone().filter(|(_, answered, _)| !answered).count();
         silent >= DOUBTFUL_MIN && silent * 4 >= recent.count() * 3
+    }
+
+    /// Whether so, and those who did answer are fewer than `few`.
+    pub(crate) fn is_lonely(&self, few: usize, window: Duration, now: Instant) -> bool {
+        let answered = |(_, answered, at): &&_| *answered && now.since(*at) < window;
+        self.is_doubtful(window, now) && self.outcomes.iter().filter(answered).count() < few
     }
 
     /// A member's smoothed round trip; zero where none is known.
@@ -410,6 +418,22 @@ mod tests {
         prober.note_mistake(NodeId(3), window, at(3));
         assert!(prober.is_mistaken(window, at(3)) && prober.burst.is_none());
         assert!(!prober.is_mistaken(window, at(7)));
+    }
+
+    #[test]
+    fn who_hears_two_of_many_is_lonely_and_who_hears_three_is_not() {
+        let (mut prober, window) = (Prober::default(), Duration::from_secs(24));
+        let at = |s| Instant::ORIGIN + Duration::from_secs(s);
+        for id in 1..=20 {
+            prober.note_outcome(NodeId(id), id <= 2, at(0));
+        }
+        assert!(prober.is_lonely(3, window, at(1)));
+        prober.note_outcome(NodeId(3), true, at(1));
+        assert!(prober.is_doubtful(window, at(1)) && !prober.is_lonely(3, window, at(1)));
+        assert!(
+            !prober.is_lonely(3, window, at(30)),
+            "what is old counts no more"
+        );
     }
 
     #[test]

@@ -210,7 +210,7 @@ impl Engine {
         let Some(probe) = self.end_probe(seq) else {
             return;
         };
-        self.prober.note_outcome(probe.target, true, now);
+        self.note_outcome(probe.target, true, now);
         self.knocks.forget(probe.target);
         self.awareness.improve();
         if directly && matches!(probe.stage, Stage::Direct { .. }) {
@@ -233,7 +233,7 @@ impl Engine {
             return;
         };
         self.stats.probes_failed += 1;
-        self.prober.note_outcome(target, false, now);
+        self.note_outcome(target, false, now);
         let (asked, silent) = match stage {
             Stage::Indirect { asked, silent, .. } => (asked, silent),
             Stage::Direct { .. } => (Vec::new(), Vec::new()),
@@ -313,6 +313,20 @@ impl Engine {
     pub(super) fn is_doubtful(&self, now: Instant) -> bool {
         let window = self.config.suspicion_max * ALONE_PATIENCE;
         self.prober.is_doubtful(window, now)
+    }
+
+    /// Whether nearly everybody was silent, and those who were not are too few for a verdict.
+    pub(super) fn is_lonely(&self, now: Instant) -> bool {
+        let window = self.config.suspicion_max * ALONE_PATIENCE;
+        let few = usize::from(self.verdict_quorum());
+        self.prober.is_lonely(few, window, now)
+    }
+
+    fn note_outcome(&mut self, id: NodeId, answered: bool, now: Instant) {
+        if self.is_lonely(now) {
+            self.prober.lonely = Some(now);
+        }
+        self.prober.note_outcome(id, answered, now);
     }
 
     /// Whether several have refuted of late what this node accused them of.
@@ -406,7 +420,7 @@ impl Engine {
                     self.on_probe_answered(now, ack.seq, directly);
                 } else if directly {
                     self.questions.close(ack.seq);
-                    self.prober.note_outcome(id, true, now);
+                    self.note_outcome(id, true, now);
                     self.on_late_answer(now, id);
                 }
             }

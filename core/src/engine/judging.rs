@@ -116,7 +116,7 @@ impl Engine {
             Silence::Accuses => self.accuse(now, id, life, Way::Trial, refused),
             Silence::Convicts => {
                 if let Some(suspicion) = self.suspicions.get_mut(&id) {
-                    suspicion.silent = Some(now);
+                    suspicion.silent = Some(started);
                     self.on_suspicion_over(now, id);
                 }
             }
@@ -176,11 +176,14 @@ impl Engine {
         };
         let (present, since) = (self.roster.present(), suspicion.since());
         let accusers = u8::try_from(suspicion.accusers().len()).unwrap_or(u8::MAX);
-        // Whom few confirm may be the one that is ill; but in a small cluster few can.
-        let alone = accusers < self.verdict_quorum() && present > ring::OBSERVERS_MAX * 2;
+        // Whom few confirm may be the one that is ill, and so may a few that hear each other and
+        // nobody else; but in a small cluster few can, and who is refused hears a host.
+        let at_once = suspicion.is_refused(&self.config);
+        let lonely = !at_once && self.is_lonely(now);
+        let few = accusers < self.verdict_quorum() || lonely;
+        let alone = few && present > ring::OBSERVERS_MAX * 2;
         let patience = self.config.suspicion_max * ALONE_PATIENCE;
         let hasty = now.since(since) < patience || self.prober.was_mistaken(patience, now);
-        let at_once = suspicion.is_refused(&self.config);
         let may_judge = self
             .awareness
             .may_judge(since, at_once, present, &self.config, now);
@@ -188,9 +191,13 @@ impl Engine {
             self.timers.set(Timer::Suspicion(id), now + JUDGE_AGAIN);
             return;
         }
-        // Nobody is found dead who was not asked of late: it may have come back since.
+        // Nobody is found dead who was not asked of late: it may have come back since, or this node
+        // may hear again since.
         let recent = self.config.suspicion_min * LAST_WORD;
-        if suspicion.silent.is_none_or(|at| now.since(at) > recent) {
+        let recovered = self.prober.lonely.filter(|_| !at_once && !lonely);
+        let recovered = recovered.map(|then| then + self.config.suspicion_min);
+        let is_old = |at| now.since(at) > recent || recovered.is_some_and(|then| at <= then);
+        if suspicion.silent.is_none_or(is_old) {
             let life = suspicion.life;
             self.timers.set(Timer::Suspicion(id), now + JUDGE_AGAIN);
             self.judge(now, id, life, Silence::Convicts);
