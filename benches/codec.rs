@@ -31,6 +31,7 @@ fn news() -> Packet {
         accusers: 4,
         doubtful: false,
         refused: false,
+        heard: false,
     }));
     packet(rumors.into_iter().map(Message::Rumor).collect())
 }

@@ -29,6 +29,7 @@ pub fn profile(n: u32) -> Arc<Profile> {
         address: SocketAddr::from(([10, a, b, c], 4370)),
         rpc_port: 5370,
         version: "0.1.0".into(),
+        side: None,
         tags: BTreeMap::new(),
     })
 }

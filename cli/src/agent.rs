@@ -14,7 +14,7 @@ use tracing::{error, info, warn};
 use crate::api::journal::Journal;
 use crate::api::model::Details;
 use crate::api::server::{self, Service};
-use crate::config::{self, Effective, Settings, Sources};
+use crate::config::{self, Effective, OnDown, Settings, Sources};
 use crate::discovery::Discovery;
 use crate::exit::{Code, Exit};
 use crate::logging::{self, LevelHandle};
@@ -50,6 +50,13 @@ pub(crate) async fn run(sources: &Sources, effective: &Effective) -> anyhow::Res
             () = agent.leave() => Ok(()),
             number = signals.end() => at_once(number),
         },
+        Ended::Downed => {
+            let message = downed(&agent.node);
+            tokio::select! {
+                () = agent.leave() => Err(Exit::error(Code::Downed, message)),
+                number = signals.end() => at_once(number),
+            }
+        }
         Ended::ByItself => Err(anyhow::anyhow!("the node has ended by itself: see its log")),
     }
 }
@@ -58,6 +65,8 @@ pub(crate) async fn run(sources: &Sources, effective: &Effective) -> anyhow::Res
 enum Ended {
     Signal,
     ByItself,
+    /// By `split_brain`.
+    Downed,
 }
 
 /// A node and what belongs to it.
@@ -168,7 +177,9 @@ impl Agent {
         signals: &mut Signals,
     ) -> Ended {
         let follow = self.discovery.follow();
-        tokio::pin!(follow);
+        let downed = self.downed();
+        tokio::pin!(follow, downed);
+        let exits = running.settings.cluster.on_down == OnDown::Exit;
         let mut following = self.discovery.is_configured();
         loop {
             tokio::select! {
@@ -180,7 +191,18 @@ impl Agent {
                     }
                 },
                 () = self.node.closed() => return Ended::ByItself,
+                () = &mut downed, if exits => return Ended::Downed,
                 () = &mut follow, if following => following = false,
+            }
+        }
+    }
+
+    /// Returns when this node is down.
+    async fn downed(&self) {
+        let mut events = self.node.subscribe();
+        while self.node.view().down().is_none() {
+            if events.next().await.is_none() {
+                return std::future::pending().await;
             }
         }
     }
@@ -237,6 +259,16 @@ impl Agent {
         self.api.abort();
         let _ = std::fs::remove_file(socket);
     }
+}
+
+/// What is said of a node that ends because it is down.
+fn downed(node: &Node) -> String {
+    let view = node.view();
+    let (present, all) = view.down().map_or((0, 0), |down| (down.present, down.all));
+    format!(
+        "downed by cluster.split_brain: {present} of {all} members were on this side of a partition, and cluster.on_down \
+         is \"exit\". Started again, the node comes back to its cluster by itself as soon as it reaches it"
+    )
 }
 
 fn options(settings: &Settings, secret: Secret, data_dir: PathBuf) -> Options {

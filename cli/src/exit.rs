@@ -22,6 +22,8 @@ pub(crate) enum Code {
     Interrupted = 130,
     /// The configuration or the environment is wrong: starting again will not help.
     Configuration = 78,
+    /// The node was downed by `cluster.split_brain`, with `cluster.on_down = "exit"`.
+    Downed = 79,
 }
 
 /// An error with its exit code. Errors of other types exit with [`Code::Refused`].
@@ -134,8 +136,9 @@ mod tests {
             Code::NoNode,
             Code::Timeout,
             Code::Configuration,
+            Code::Downed,
             Code::Interrupted,
         ];
-        assert_eq!(codes.map(|code| code as u8), [1, 2, 3, 4, 78, 130]);
+        assert_eq!(codes.map(|code| code as u8), [1, 2, 3, 4, 78, 79, 130]);
     }
 }

@@ -340,7 +340,15 @@ fn status_as_json_has_exactly_the_keys_of_the_contract() {
         "members",
     ];
     assert_eq!(keys(&status), sorted(&top));
-    let cluster = ["name", "id", "size", "fingerprint", "quorum", "partition"];
+    let cluster = [
+        "name",
+        "id",
+        "size",
+        "fingerprint",
+        "quorum",
+        "partition",
+        "down",
+    ];
     assert_eq!(keys(&status["cluster"]), sorted(&cluster));
     let member = [
         "name",

@@ -86,6 +86,14 @@ pub struct Config {
     pub autoclean: Option<Duration>,
     /// When this node's side of a partition counts as having quorum. Default: a majority.
     pub quorum: QuorumRule,
+    /// Which side has quorum when a majority is asked for and the members are split evenly. Default:
+    /// neither.
+    pub quorum_tie: QuorumTie,
+    /// Which side of a partition gives up. Default: none does.
+    pub split_brain: SplitBrain,
+    /// How long a partition must have looked the same before that is decided. Longer than its sides
+    /// take to be found dead, and nodes to tell each other. Default 20 s.
+    pub stable_after: Duration,
     /// Members that fall silent within this time of each other look like a cut. Default 6 s.
     pub cut_window: Duration,
 
@@ -130,6 +138,36 @@ pub enum QuorumRule {
     None,
 }
 
+/// What becomes of an even split.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum QuorumTie {
+    /// Neither side has quorum.
+    None,
+    /// The side with the oldest member has: the one of the lowest incarnation (of equal ones, the
+    /// lowest id), which is the one whose process started first, by its own clock. All nodes know
+    /// it alike, for it is in every fingerprint, and it never falls: a restart makes a member the
+    /// youngest, so that no member grows older on one side only.
+    Oldest,
+}
+
+/// Which side of a partition goes on. The nodes of the others mark themselves as down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SplitBrain {
+    /// Every side.
+    Off,
+    /// The one with more than half of all members, the failed included; of an even split the one
+    /// that [`Config::quorum_tie`] names. Where a network falls into more than two, maybe none.
+    KeepMajority,
+    /// Those with at least so many members. One at the most, as long as a cluster has fewer than
+    /// twice as many.
+    StaticQuorum(u32),
+    /// The one with the oldest of those whom the partition parted ([`QuorumTie::Oldest`]), however
+    /// small it is; but nobody who is alone.
+    KeepOldest,
+    /// None.
+    DownAll,
+}
+
 impl Config {
     /// For a data centre: round trips of up to some milliseconds. A crash is known everywhere within
     /// 5 s, a pause of 3 s is tolerated.
@@ -163,6 +201,9 @@ impl Config {
             bridge: ms(3000),
             autoclean: Some(ms(300_000)),
             quorum: QuorumRule::Majority,
+            quorum_tie: QuorumTie::None,
+            split_brain: SplitBrain::Off,
+            stable_after: ms(20_000),
             cut_window: ms(6000),
             join_timeout: ms(10_000),
             join_members_max: 32,

@@ -18,6 +18,7 @@ mod judging;
 mod knocking;
 mod leaving;
 mod spreading;
+mod watching;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
@@ -37,7 +38,8 @@ use crate::member::{
 use crate::message::{ClusterId, Contact, Message, Packet};
 use crate::name::{NodeId, NodeName};
 use crate::output::{
-    Class, Event, MemberEvent, Membership, Output, Partition, Signal, TagsError, Target, Transmit,
+    Class, Downed, Event, MemberEvent, Membership, Output, Partition, Signal, TagsError, Target,
+    Transmit,
 };
 use crate::partition::{self, PartitionWatch};
 use crate::probe::{Prober, Questions};
@@ -140,6 +142,7 @@ pub struct Engine {
     watch: PartitionWatch,
     partition: Option<Partition>,
     quorum: bool,
+    down: Option<Downed>,
     bridges: BTreeMap<NodeId, Instant>,
     /// When members that were failed were last heard again, of late.
     returned: BTreeMap<NodeId, Instant>,
@@ -174,6 +177,7 @@ impl Engine {
             address: start.address,
             rpc_port: start.rpc_port,
             version: start.version,
+            side: None,
             tags: start.tags,
         });
         let me = profile.id();
@@ -207,6 +211,7 @@ impl Engine {
             watch: PartitionWatch::default(),
             partition: None,
             quorum: true,
+            down: None,
             bridges: BTreeMap::new(),
             returned: BTreeMap::new(),
             heal_turns: 0,
@@ -317,10 +322,14 @@ impl Engine {
         let silence = self.awareness.silence(now);
         self.awareness.hear(now);
         let deaf = partition::is_deaf(&self.config, silence);
-        if deaf && self.awareness.is_gated(self.roster.present()) {
-            self.on_deaf(now, silence);
+        if deaf {
+            // Whoever is not heard can't answer.
+            self.questions.on_answered();
+            if self.awareness.is_gated(self.roster.present()) {
+                self.on_deaf(now, silence);
+            }
         }
-        if self.watch.is_isolated() {
+        if self.watch.is_alone() {
             self.assess_partition(now);
         }
         let believed = self.greet(now, from, &packet);
@@ -456,6 +465,11 @@ impl Engine {
         self.partition.as_ref()
     }
 
+    /// Whether and why this node is down, by [`Config::split_brain`].
+    pub fn downed(&self) -> Option<&Downed> {
+        self.down.as_ref()
+    }
+
     /// The address book and the members, to be persisted now and then.
     pub fn acquaintances(&self) -> Vec<Acquaintance> {
         self.roster.acquaintances(self.me)
@@ -506,7 +520,7 @@ impl Engine {
             Message::Ping(ping) => self.on_ping(now, from, class, &ping),
             Message::Ack(ack) => self.on_ack(now, from, shown, &ack),
             Message::PingRequest(request) => self.on_ping_request(now, from, &request),
-            Message::Nack(nack) => self.on_nack(from, &nack),
+            Message::Nack(nack) => self.on_nack(now, from, &nack),
             Message::Suspect(suspect) => {
                 self.on_accusation(now, &suspect, from.id(), None);
             }
@@ -530,12 +544,13 @@ impl Engine {
             Timer::Burst => self.on_burst(now),
             Timer::RelayNack(seq) => self.on_relay_silent(seq),
             Timer::Suspicion(id) => self.on_suspicion_over(now, id),
-            Timer::Widen(id) => self.on_few_confirmed(id),
+            Timer::Widen(id) => self.on_accused_for_long(now, id),
             Timer::Trial(id) => self.on_trial_stage(now, id),
             Timer::Doubt(id) => self.on_doubt_over(now, id),
             Timer::Flush => self.on_flush(now),
             Timer::Gossip => self.on_gossip_tick(now),
             Timer::Compare => self.on_compare_turn(now),
+            Timer::Assess => self.assess_partition(now),
             Timer::Heal => self.on_heal_turn(now),
             Timer::Return => self.on_return_turn(now),
             Timer::Join => self.on_join_tick(now),
@@ -571,6 +586,7 @@ impl Engine {
         if let Some(member) = self.roster.member(id) {
             let (standing, address) = (member.standing, member.profile.address);
             if standing.state == State::Failed && !joins {
+                self.watch.on_packet(id, now);
                 self.bridge(now, id);
                 // Who says that this node was removed would not listen; it is told of the
                 // admission since.
@@ -621,6 +637,7 @@ impl Engine {
         self.stats.stalls += 1;
         self.awareness.worsen(1);
         self.awareness.forgive(stall, now);
+        self.questions.forgive(stall, now);
         self.put_off_judgement(now, stall);
         if stall >= PAUSE_LONG {
             self.call_neighbours(now);
@@ -659,7 +676,10 @@ impl Engine {
         self.told.retain(|_, at| now.since(*at) < TOLD_INTERVAL);
         self.proposals
             .retain(|_, at| now.since(*at) < self.config.join_timeout);
-        self.assess_partition(now);
+        self.tell_heard(now);
+        if !self.watch.is_dirty() {
+            self.assess_partition(now);
+        }
         self.forget_the_dead(now);
         self.roster.sweep(&self.config, now);
     }
@@ -694,6 +714,7 @@ impl Engine {
         self.divergence.clear();
         self.watch.clear();
         self.partition = None;
+        self.come_up();
         self.bridges.clear();
         self.returned.clear();
         self.mates.clear();
@@ -727,7 +748,8 @@ impl Engine {
 
     /// Says something new of oneself.
     fn announce(&mut self, now: Instant, profile: Profile) {
-        self.profile = Arc::new(profile);
+        let side = self.side(now);
+        self.profile = Arc::new(Profile { side, ..profile });
         let rumor = crate::message::Rumor::Alive(self.profile.clone());
         self.roster.apply(now, &rumor);
         self.on_view_changed(now, self.me);
@@ -740,7 +762,9 @@ impl Engine {
         self.changed.insert(id);
         self.rings.touch(id);
         self.gossip.on_changed();
-        if let Some(at) = self.divergence.on_changed(&self.config, now, &mut self.rng) {
+        if !self.is_torn()
+            && let Some(at) = self.divergence.on_changed(&self.config, now, &mut self.rng)
+        {
             let at = at + self.gossip.unrest(now);
             self.timers.set(Timer::Compare, at);
         }

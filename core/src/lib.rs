@@ -50,12 +50,14 @@ pub mod name;
 pub mod output;
 mod partition;
 mod probe;
+mod quorum;
 pub mod reconcile;
 mod ring;
 mod roster;
 #[cfg(feature = "sim")]
 pub mod sim;
-pub mod stats;
+pub mod split_brain;
+mod stats;
 mod suspicion;
 pub mod time;
 mod timers;

@@ -92,6 +92,9 @@ pub struct Profile {
     pub rpc_port: u16,
     /// The software version it runs.
     pub version: Arc<str>,
+    /// The side of a partition on which it said this: the least id of those whom it had not lost.
+    /// `None` where it knew of no partition.
+    pub side: Option<NodeId>,
     /// Free labels, [`TAGS_BYTES_MAX`] bytes at the most in all.
     pub tags: BTreeMap<String, String>,
 }
@@ -109,6 +112,8 @@ pub struct Member {
     pub since: Instant,
     /// Of one that failed: whether its host said that nothing listens at its port.
     pub refused: bool,
+    /// Of one that failed: whether somebody on this side hears it all the same.
+    pub heard: bool,
 }
 
 /// An order-independent sum over members: equal on two nodes exactly when they hold the same
@@ -263,6 +268,11 @@ impl Member {
         self.standing.is_present()
     }
 
+    /// Found dead.
+    pub fn is_failed(&self) -> bool {
+        self.standing.state == State::Failed
+    }
+
     /// Alive and not suspect.
     pub fn is_healthy(&self) -> bool {
         self.is_present() && !self.suspected
@@ -387,6 +397,7 @@ mod tests {
             address: "127.0.0.1:4370".parse().unwrap(),
             rpc_port: 5370,
             version: "0".into(),
+            side: None,
             tags: BTreeMap::new(),
         };
         assert!(profile(10, 1).supersedes(&profile(20, 1)));

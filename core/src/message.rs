@@ -159,6 +159,8 @@ pub enum Rumor {
         age: u32,
         /// Of one that failed: see [`Failed::refused`].
         refused: bool,
+        /// Of one that failed: see [`Failed::heard`].
+        heard: bool,
     },
 }
 
@@ -178,6 +180,8 @@ pub struct Failed {
     pub doubtful: bool,
     /// Whether a quorum of the accusers was refused: the process ended, and the network is whole.
     pub refused: bool,
+    /// Whether somebody hears it all the same: what it is sent does not reach it.
+    pub heard: bool,
 }
 
 /// Why a join is asked for.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+use crate::config::SplitBrain;
 use crate::member::{Admission, Incarnation, Life, Profile};
 use crate::message::{ClusterId, Contact, Packet, Refusal};
 use crate::name::{NodeId, NodeName};
@@ -92,7 +93,16 @@ pub enum Event {
     PartitionHealed {
         /// For how long the partition stood.
         lasted: Duration,
+        /// Into how many groups the network had fallen, as far as this node can tell: its own, and
+        /// as many as the members that came back name, who say whom they could reach meanwhile.
+        /// Processes that were started since are on none: 1 where there were no others.
+        sides: usize,
     },
+    /// This node is on the side of a partition that gives up: it is down, and should serve nobody
+    /// until it is up again. It stays a member, and others see nothing of it.
+    Downed(Downed),
+    /// It may serve again: the partition is over, or its side goes on after all.
+    Restored,
     /// This node's side no longer has quorum.
     QuorumLost,
     /// It has it again.
@@ -106,6 +116,19 @@ pub struct MemberEvent {
     pub name: NodeName,
     /// Its life at the event.
     pub life: Life,
+}
+
+/// Why a node is down, and since when.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Downed {
+    /// The policy by which it gave up.
+    pub policy: SplitBrain,
+    /// How many members were on its side then, itself included.
+    pub present: usize,
+    /// How many belonged to the cluster.
+    pub all: usize,
+    /// Since when.
+    pub since: Instant,
 }
 
 /// A partition that stands.
@@ -128,6 +151,9 @@ pub struct Partition {
 pub enum PartitionKind {
     /// Several members fell silent together.
     Cut,
+    /// Most of those who can't be reached are heard all the same, or all of them are: what this
+    /// side sends does not arrive. (Who does not hear the others either can't tell it from a cut.)
+    OneWay,
     /// This node hears nobody.
     Isolated,
 }
@@ -147,6 +173,9 @@ pub enum Signal {
     LeaveEnded,
     /// This node's membership changed: to be persisted.
     Membership(Membership),
+    /// This node is down from now on, or up again: its program is to stop serving, or may go on. See
+    /// [`Event::Downed`].
+    Down(bool),
     /// An operator removed this node. It goes on alone and does not look for others.
     Removed,
     /// Another live process has this node's name and started earlier: this one goes on alone.

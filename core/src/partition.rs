@@ -1,14 +1,28 @@
 //! Partitions: what is known of the unreachable, and whether this side may go on.
 //!
 //! A partition is not "many failures". Published is what is known: who can't be reached, since
-//! when, and whether this side still has quorum. The base of the quorum is everyone who has not
+//! when, what it looks like, and whether this side still has quorum.
+//!
+//! ```text
+//!                      this node hears nobody ................. isolated
+//!   others, and it hears, but nobody answers it ............... one-way
+//!   members were found dead by their silence, two or more
+//!   within a window ┬ and most of them are heard all the same . one-way
+//!                   └ and they are not ........................ cut
+//!   a single one, or those whose ports refuse ................. no partition: failures
+//! ```
+//!
+//! What makes a verdict is told to everybody (who was found dead, and who of them is heard), so
+//! that all nodes of a side come to the same one. The base of the quorum is everyone who has not
 //! left or been removed, the failed included, so that no minority becomes its own majority by
 //! forgetting the rest.
+//!
+//! Every change costs the logarithm of the number of the lost.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::config::{Config, QuorumRule};
+use crate::config::Config;
 use crate::name::NodeId;
 use crate::output::PartitionKind;
 use crate::time::Instant;
@@ -18,6 +32,14 @@ use crate::time::Instant;
 const CUT_MIN: usize = 2;
 /// A node that heard nobody for this many of the shortest silences that matter is isolated.
 const ISOLATED_SILENCES: u32 = 3;
+/// A node that hears others, whom nobody answered for so many of them, is not heard. Twice as
+/// many: answers get lost where news do not, for they take two packets.
+const UNHEARD_SILENCES: u32 = 6;
+
+/// Who is heard and does not answer for so long does not hear. A round trip is far shorter.
+const HEARD_PATIENCE: Duration = Duration::from_secs(2);
+/// The most that a node tells of at a time.
+const HEARD_TOLD_MAX: usize = 64;
 
 /// Why a partition began or ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,17 +54,47 @@ pub(crate) enum Verdict {
     Healed {
         /// How long it stood.
         lasted: Duration,
+        /// Into how many groups the network had fallen, as far as this node can tell.
+        sides: usize,
     },
+}
+
+/// How well this node hears.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Hearing {
+    /// For how long it heard nobody.
+    pub(crate) silence: Duration,
+    /// For how long nobody answered what it asked.
+    pub(crate) unanswered: Duration,
+}
+
+/// How a lost member came back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Return {
+    /// As another process: it was on no side meanwhile.
+    Restarted,
+    /// As the process that it was, from the side that it names.
+    Lived(Option<NodeId>),
 }
 
 /// A partition that stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Standing {
     pub(crate) kind: PartitionKind,
+    /// When the first of the lost was found, or somebody was last heard.
     pub(crate) since: Instant,
-    pub(crate) unreachable: BTreeSet<NodeId>,
+    /// When it last looked otherwise than before.
+    pub(crate) changed: Instant,
+    /// Whether it took anybody away; if not this node is, or was, alone.
+    took: bool,
+    /// The side that this node is on.
+    side: Option<NodeId>,
     /// Whether somebody came back.
     returned: bool,
+    /// The sides that those who came back were on.
+    sides: BTreeSet<NodeId>,
+    /// Whether one of them was alive meanwhile.
+    lived: bool,
 }
 
 /// What this node knows about who is lost.
@@ -50,17 +102,31 @@ pub(crate) struct Standing {
 pub(crate) struct PartitionWatch {
     /// Members found dead by silence and not back since, by when that was.
     silent: BTreeMap<NodeId, Instant>,
+    by_time: BTreeSet<(Instant, NodeId)>,
+    /// Those of them who fell silent together with others.
+    lost: BTreeSet<NodeId>,
+    /// Those of the silent who are heard all the same.
+    heard: BTreeSet<NodeId>,
+    /// Those of whom this node itself got a packet, and when it got the first one.
+    packets: BTreeMap<NodeId, Instant>,
+    /// What was known of them at the last look: when it has changed, it is looked at anew.
+    dirty: bool,
+    grown: bool,
     open: Option<Standing>,
-    isolated: bool,
+    /// What this node's own ill is, where it is cut off from everybody.
+    alone: Option<PartitionKind>,
+    /// The last one that stood, and when it ended.
+    last: Option<(Standing, Instant)>,
 }
 
-/// Whether a side of `present` members has quorum, of whom `failed` more are lost.
-pub(crate) fn has_quorum(rule: QuorumRule, present: usize, failed: usize, isolated: bool) -> bool {
-    match rule {
-        QuorumRule::None => true,
-        _ if isolated => false,
-        QuorumRule::Majority => present * 2 > present + failed,
-        QuorumRule::Static(least) => present >= least as usize,
+/// Whether this node reaches nobody of the `others` that it holds, and how.
+fn alone(config: &Config, hearing: Hearing, others: usize) -> Option<PartitionKind> {
+    if others < CUT_MIN {
+        None
+    } else if is_deaf(config, hearing.silence) {
+        Some(PartitionKind::Isolated)
+    } else {
+        is_unheard(config, hearing.unanswered).then_some(PartitionKind::OneWay)
     }
 }
 
@@ -69,111 +135,230 @@ pub(crate) fn is_deaf(config: &Config, silence: Duration) -> bool {
     silence >= config.silence_min * ISOLATED_SILENCES
 }
 
+/// Whether others are heard, and nobody answers.
+fn is_unheard(config: &Config, unanswered: Duration) -> bool {
+    unanswered >= config.silence_min.max(config.probe_interval) * UNHEARD_SILENCES
+}
+
 impl PartitionWatch {
     /// The partition that stands, if any.
     pub(crate) fn standing(&self) -> Option<&Standing> {
         self.open.as_ref()
     }
 
-    /// Whether this node hears nobody although there should be somebody.
-    pub(crate) fn is_isolated(&self) -> bool {
-        self.isolated
+    /// Whom the standing partition took away, where this node is not alone; in order.
+    pub(crate) fn lost(&self) -> &BTreeSet<NodeId> {
+        &self.lost
     }
 
-    /// A member was found dead by its silence. One whose host refused is behind no cut.
-    pub(crate) fn on_silent(&mut self, id: NodeId, now: Instant) {
-        self.silent.insert(id, now);
+    /// On which side of the partition that stands, or that ended so short a time ago, this node is.
+    pub(crate) fn side(&self, age_max: Duration, now: Instant) -> Option<NodeId> {
+        let last = self.last.as_ref();
+        let last = last.filter(|(_, ended)| now.since(*ended) <= age_max);
+        let last = last.map(|(standing, _)| standing);
+        self.open
+            .as_ref()
+            .or(last)
+            .and_then(|standing| standing.side)
     }
 
-    /// A member is back.
-    pub(crate) fn on_returned(&mut self, id: NodeId) {
-        let was_silent = self.silent.remove(&id).is_some();
-        if let Some(open) = self.open.as_mut().filter(|_| was_silent) {
-            open.returned = true;
+    /// Names the side that this node is on. Whoever comes back later was on another one.
+    pub(crate) fn name_side(&mut self, side: Option<NodeId>) {
+        if let Some(open) = &mut self.open {
+            open.side = side;
         }
     }
 
-    /// A member left, was removed or forgotten, or is known to have been refused.
-    pub(crate) fn on_gone(&mut self, id: NodeId) {
-        self.silent.remove(&id);
+    /// Whether this node reaches nobody although there should be somebody.
+    pub(crate) fn is_alone(&self) -> bool {
+        self.alone.is_some()
     }
 
-    /// Looks at what is known. `silence`: for how long nobody was heard; `others`: how many others
-    /// this node holds, present or failed.
+    /// Whether something changed since the last look.
+    pub(crate) fn is_dirty(&self) -> bool {
+        self.dirty
+    }
+
+    /// A member was found dead by its silence, so long ago.
+    pub(crate) fn on_silent(&mut self, id: NodeId, config: &Config, now: Instant, ago: Duration) {
+        if self.silent.contains_key(&id) {
+            return;
+        }
+        let at = now.before(ago);
+        let earliest = (at.before(config.cut_window), NodeId(0));
+        let near = earliest..=(at + config.cut_window, NodeId(u64::MAX));
+        let before = self.by_time.range(near.clone()).next().copied();
+        let after = self.by_time.range(near).next_back().copied();
+        self.silent.insert(id, at);
+        self.by_time.insert((at, id));
+        for (_, other) in before.into_iter().chain(after) {
+            self.lose(other);
+            self.lose(id);
+        }
+        if self.is_late(config, at) {
+            self.lose(id);
+        }
+    }
+
+    /// Whether a cut stands that this silence belongs to: the last verdicts about a side may take
+    /// a suspicion longer than the first.
+    fn is_late(&self, config: &Config, at: Instant) -> bool {
+        let Some(open) = self.open.as_ref().filter(|_| !self.lost.is_empty()) else {
+            return false;
+        };
+        (open.since..=open.since + config.suspicion_max).contains(&at)
+    }
+
+    fn lose(&mut self, id: NodeId) {
+        if self.lost.insert(id) {
+            (self.dirty, self.grown) = (true, true);
+            if let Some(open) = &mut self.open {
+                open.took = true;
+            }
+        }
+    }
+
+    /// A member is back.
+    pub(crate) fn on_returned(&mut self, id: NodeId, how: Return) {
+        if let Some(open) = self.open.as_mut().filter(|_| self.silent.contains_key(&id)) {
+            open.returned = true;
+            if let Return::Lived(side) = how {
+                open.lived = true;
+                open.sides.extend(side);
+            }
+        }
+        self.on_gone(id);
+    }
+
+    /// A member left, was removed or forgotten, or did not fall silent but ended.
+    pub(crate) fn on_gone(&mut self, id: NodeId) {
+        if let Some(at) = self.silent.remove(&id) {
+            self.by_time.remove(&(at, id));
+            self.heard.remove(&id);
+            self.packets.remove(&id);
+            self.dirty |= self.lost.remove(&id);
+        }
+    }
+
+    /// A packet came from somebody who may be lost. It is told so, and either answers, or does not
+    /// hear it.
+    pub(crate) fn on_packet(&mut self, id: NodeId, now: Instant) {
+        if self.silent.contains_key(&id) && !self.heard.contains(&id) {
+            self.packets.entry(id).or_insert(now);
+        }
+    }
+
+    /// Those who had time to answer since, if that decides what the partition is called.
+    pub(crate) fn take_heard(&mut self, now: Instant) -> Vec<NodeId> {
+        let patient = |(_, at): &(&NodeId, &Instant)| now.since(**at) >= HEARD_PATIENCE;
+        let known = self.kind_of_lost() != Some(PartitionKind::Cut);
+        let told = if known { 0 } else { HEARD_TOLD_MAX };
+        let heard = self.packets.iter().filter(patient).take(told);
+        let heard: Vec<_> = heard.map(|(&id, _)| id).collect();
+        for id in &heard {
+            self.packets.remove(id);
+        }
+        heard
+    }
+
+    /// Somebody hears a member that fell silent.
+    pub(crate) fn on_heard(&mut self, id: NodeId) {
+        if self.silent.contains_key(&id) {
+            self.packets.remove(&id);
+            self.dirty |= self.heard.insert(id);
+        }
+    }
+
+    /// Looks at what is known. `others`: how many others this node holds, present or failed.
     pub(crate) fn assess(
         &mut self,
         config: &Config,
-        silence: Duration,
+        hearing: Hearing,
         others: usize,
         now: Instant,
     ) -> Verdict {
-        self.isolated = others >= CUT_MIN && is_deaf(config, silence);
-        let lost: BTreeSet<_> = self.lost(config);
-        let kind = match (self.isolated, lost.len() >= CUT_MIN) {
-            (true, _) => Some(PartitionKind::Isolated),
-            (false, true) => Some(PartitionKind::Cut),
-            (false, false) => None,
-        };
+        self.alone = alone(config, hearing, others);
+        let kind = self.alone.or_else(|| self.kind_of_lost());
+        let dirty = std::mem::take(&mut self.dirty);
+        let grown = std::mem::take(&mut self.grown);
         match (&mut self.open, kind) {
             (None, None) => Verdict::Same,
-            (Some(open), None)
-                if open
-                    .unreachable
-                    .iter()
-                    .any(|id| self.silent.contains_key(id)) =>
-            {
-                open.unreachable.retain(|id| self.silent.contains_key(id));
-                Verdict::Same
-            }
-            (Some(open), None) => {
-                let lasted = now.since(open.since);
-                let healed = open.returned || open.kind == PartitionKind::Isolated;
-                self.open = None;
-                if healed {
-                    Verdict::Healed { lasted }
+            (Some(_), None) => self.close(now),
+            (Some(open), Some(kind)) if open.kind == kind => {
+                if dirty {
+                    open.changed = now;
+                }
+                if grown && self.alone.is_none() {
+                    Verdict::Detected
                 } else {
-                    Verdict::Over
+                    Verdict::Same
                 }
             }
-            (Some(open), Some(kind)) if open.kind == kind && lost.is_subset(&open.unreachable) => {
-                open.unreachable = lost;
-                Verdict::Same
-            }
-            (open, Some(kind)) => {
-                let since = open.as_ref().map_or(now, |open| open.since);
-                let returned = open.as_ref().is_some_and(|open| open.returned);
-                *open = Some(Standing {
-                    kind,
-                    since,
-                    unreachable: lost,
-                    returned,
-                });
+            (_, Some(kind)) => {
+                self.open(kind, hearing, now);
                 Verdict::Detected
             }
         }
     }
 
-    pub(crate) fn clear(&mut self) {
-        *self = Self::default();
+    /// What the losses look like.
+    fn kind_of_lost(&self) -> Option<PartitionKind> {
+        let heard = self
+            .heard
+            .iter()
+            .filter(|id| self.lost.contains(id))
+            .count();
+        match self.lost.len() {
+            0 => None,
+            lost if heard * 2 >= lost => Some(PartitionKind::OneWay),
+            _ => Some(PartitionKind::Cut),
+        }
     }
 
-    /// Those who fell silent within the window of somebody else who did.
-    fn lost(&self, config: &Config) -> BTreeSet<NodeId> {
-        let near =
-            |at: Instant, other: Instant| at.since(other).max(other.since(at)) <= config.cut_window;
-        let together = |(id, at): (&NodeId, &Instant)| {
-            let with_another = self
-                .silent
-                .iter()
-                .any(|(other, then)| other != id && near(*at, *then));
-            // The last verdicts about a side may take a suspicion longer than the first.
-            let in_open = self.open.as_ref().is_some_and(|open| {
-                let late = (open.since..=open.since + config.suspicion_max).contains(at);
-                open.kind == PartitionKind::Cut && late || open.unreachable.contains(id)
-            });
-            (with_another || in_open).then_some(*id)
+    /// A partition opens, or is seen as one of another kind.
+    fn open(&mut self, kind: PartitionKind, hearing: Hearing, now: Instant) {
+        let first = self.lost.iter().filter_map(|id| self.silent.get(id)).min();
+        let quiet = match kind {
+            PartitionKind::Isolated => hearing.silence,
+            PartitionKind::OneWay if self.alone.is_some() => hearing.unanswered,
+            PartitionKind::OneWay | PartitionKind::Cut => Duration::ZERO,
         };
-        self.silent.iter().filter_map(together).collect()
+        let since = first.map_or(now, |&at| at).min(now.before(quiet));
+        let mut open = self.open.take().unwrap_or_else(|| Standing {
+            kind,
+            since,
+            changed: now,
+            took: false,
+            side: None,
+            returned: false,
+            sides: BTreeSet::new(),
+            lived: false,
+        });
+        (open.kind, open.changed) = (kind, now);
+        open.took |= !self.lost.is_empty();
+        self.open = Some(open);
+    }
+
+    fn close(&mut self, now: Instant) -> Verdict {
+        let Some(open) = self.open.take() else {
+            return Verdict::Same;
+        };
+        // Whoever was alone lost nobody: the others were there, wherever that was.
+        let was_alone = !open.took;
+        let verdict = if open.returned || was_alone {
+            let others = open.sides.len().max(usize::from(open.lived || was_alone));
+            let lasted = now.since(open.since);
+            let sides = 1 + others;
+            Verdict::Healed { lasted, sides }
+        } else {
+            Verdict::Over
+        };
+        self.last = Some((open, now));
+        verdict
+    }
+
+    pub(crate) fn clear(&mut self) {
+        *self = Self::default();
     }
 }
 
@@ -185,99 +370,184 @@ mod tests {
         Instant::ORIGIN + Duration::from_secs(secs)
     }
 
-    const HEARD: Duration = Duration::ZERO;
+    const HEARS: Hearing = Hearing {
+        silence: Duration::ZERO,
+        unanswered: Duration::ZERO,
+    };
+    const BACK: Return = Return::Lived(Some(NodeId(1)));
+
+    /// A watch of a node that holds nine others.
+    #[derive(Default)]
+    struct Watch(PartitionWatch);
+
+    impl Watch {
+        fn falls_silent(&mut self, id: u64, secs: u64) {
+            let (config, at) = (Config::lan(), at(secs));
+            self.0.on_silent(NodeId(id), &config, at, Duration::ZERO);
+        }
+
+        fn returns(&mut self, id: u64, how: Return) {
+            self.0.on_returned(NodeId(id), how);
+        }
+
+        fn look(&mut self, hearing: Hearing, secs: u64) -> Verdict {
+            self.0.assess(&Config::lan(), hearing, 9, at(secs))
+        }
+
+        fn lost(&self) -> Vec<u64> {
+            self.0.lost().iter().map(|id| id.0).collect()
+        }
+
+        fn kind(&self) -> Option<PartitionKind> {
+            self.0.standing().map(|open| open.kind)
+        }
+    }
 
     #[test]
     fn one_silent_member_is_a_failure_and_two_together_are_a_cut() {
-        let (config, mut watch) = (Config::lan(), PartitionWatch::default());
-        watch.on_silent(NodeId(1), at(10));
-        assert_eq!(watch.assess(&config, HEARD, 9, at(10)), Verdict::Same);
-        watch.on_silent(NodeId(2), at(12));
-        assert_eq!(watch.assess(&config, HEARD, 9, at(12)), Verdict::Detected);
-        assert_eq!(watch.standing().unwrap().kind, PartitionKind::Cut);
-        assert_eq!(watch.assess(&config, HEARD, 9, at(13)), Verdict::Same);
+        let mut watch = Watch::default();
+        watch.falls_silent(1, 10);
+        assert_eq!(watch.look(HEARS, 10), Verdict::Same);
+        watch.falls_silent(2, 12);
+        assert_eq!(watch.look(HEARS, 12), Verdict::Detected);
+        assert_eq!(watch.kind(), Some(PartitionKind::Cut));
+        assert_eq!(watch.0.standing().unwrap().since, at(10));
+        assert_eq!(watch.look(HEARS, 13), Verdict::Same);
     }
 
     #[test]
     fn the_last_of_those_behind_a_cut_may_be_found_late() {
-        let (config, mut watch) = (Config::lan(), PartitionWatch::default());
-        watch.on_silent(NodeId(9), at(0));
-        watch.on_silent(NodeId(1), at(10));
-        watch.on_silent(NodeId(2), at(11));
-        watch.assess(&config, HEARD, 9, at(11));
-        watch.on_silent(NodeId(3), at(20));
-        assert_eq!(watch.assess(&config, HEARD, 9, at(20)), Verdict::Detected);
-        assert_eq!(watch.standing().unwrap().unreachable.len(), 3);
-        watch.on_silent(NodeId(4), at(60));
-        assert_eq!(watch.assess(&config, HEARD, 9, at(60)), Verdict::Same);
+        let mut watch = Watch::default();
+        watch.falls_silent(9, 0);
+        watch.falls_silent(1, 10);
+        watch.falls_silent(2, 11);
+        watch.look(HEARS, 11);
+        watch.falls_silent(3, 20);
+        assert_eq!(watch.look(HEARS, 20), Verdict::Detected);
+        assert_eq!(watch.lost(), [1, 2, 3]);
+        assert_eq!(watch.0.standing().unwrap().changed, at(20));
+        watch.falls_silent(4, 60);
+        assert_eq!(watch.look(HEARS, 60), Verdict::Same);
+        assert_eq!(watch.lost(), [1, 2, 3]);
     }
 
     #[test]
-    fn two_that_fail_far_apart_are_two_failures() {
-        let (config, mut watch) = (Config::lan(), PartitionWatch::default());
-        watch.on_silent(NodeId(1), at(10));
-        watch.on_silent(NodeId(2), at(100));
-        assert_eq!(watch.assess(&config, HEARD, 9, at(100)), Verdict::Same);
+    fn two_that_fail_far_apart_are_two_failures_however_late_they_are_learned() {
+        let mut watch = Watch::default();
+        watch.falls_silent(1, 10);
+        watch.falls_silent(2, 100);
+        assert_eq!(watch.look(HEARS, 100), Verdict::Same);
+        let (config, mut watch) = (Config::lan(), Watch::default());
+        for (id, ago) in [(1, 300), (2, 100), (3, 104)] {
+            let ago = Duration::from_secs(ago);
+            watch.0.on_silent(NodeId(id), &config, at(500), ago);
+        }
+        assert_eq!(watch.look(HEARS, 500), Verdict::Detected);
+        assert_eq!(watch.lost(), [2, 3]);
     }
 
     #[test]
     fn a_partition_is_healed_when_the_last_one_is_back() {
-        let (config, mut watch) = (Config::lan(), PartitionWatch::default());
+        let mut watch = Watch::default();
         for id in 1..=3 {
-            watch.on_silent(NodeId(id), at(10));
+            watch.falls_silent(id, 10);
         }
-        watch.assess(&config, HEARD, 9, at(10));
-        watch.on_returned(NodeId(1));
-        watch.on_returned(NodeId(2));
-        assert_eq!(watch.assess(&config, HEARD, 9, at(60)), Verdict::Same);
-        watch.on_returned(NodeId(3));
-        assert_eq!(
-            watch.assess(&config, HEARD, 9, at(70)),
-            Verdict::Healed {
-                lasted: Duration::from_secs(60)
+        watch.look(HEARS, 10);
+        watch.returns(1, BACK);
+        watch.returns(2, BACK);
+        assert_eq!(watch.look(HEARS, 60), Verdict::Same);
+        assert_eq!(watch.0.standing().unwrap().changed, at(60));
+        watch.returns(3, BACK);
+        let lasted = Duration::from_secs(60);
+        let healed = Verdict::Healed { lasted, sides: 2 };
+        assert_eq!(watch.look(HEARS, 70), healed);
+        assert_eq!(watch.kind(), None);
+    }
+
+    #[test]
+    fn the_sides_are_those_that_the_returned_name() {
+        let sides = |returns: &[Return]| {
+            let mut watch = Watch::default();
+            (1..=returns.len()).for_each(|id| watch.falls_silent(id as u64, 10));
+            watch.look(HEARS, 10);
+            for (id, how) in (1..).zip(returns) {
+                watch.returns(id, *how);
             }
-        );
-        assert!(watch.standing().is_none());
+            match watch.look(HEARS, 20) {
+                Verdict::Healed { sides, .. } => sides,
+                other => panic!("{other:?}"),
+            }
+        };
+        let (one, two) = (BACK, Return::Lived(Some(NodeId(2))));
+        assert_eq!(sides(&[one, one, two]), 3);
+        assert_eq!(sides(&[one, Return::Lived(None)]), 2);
+        assert_eq!(sides(&[Return::Lived(None), Return::Restarted]), 2);
+        assert_eq!(sides(&[Return::Restarted, Return::Restarted]), 1);
     }
 
     #[test]
     fn a_partition_whose_lost_members_were_all_removed_was_not_healed() {
-        let (config, mut watch) = (Config::lan(), PartitionWatch::default());
-        watch.on_silent(NodeId(1), at(10));
-        watch.on_silent(NodeId(2), at(10));
-        watch.assess(&config, HEARD, 9, at(10));
-        watch.on_gone(NodeId(1));
-        watch.on_gone(NodeId(2));
-        assert_eq!(watch.assess(&config, HEARD, 9, at(20)), Verdict::Over);
+        let mut watch = Watch::default();
+        watch.falls_silent(1, 10);
+        watch.falls_silent(2, 10);
+        watch.look(HEARS, 10);
+        watch.0.on_gone(NodeId(1));
+        watch.0.on_gone(NodeId(2));
+        assert_eq!(watch.look(HEARS, 20), Verdict::Over);
     }
 
     #[test]
-    fn who_hears_nobody_is_isolated_and_has_no_quorum() {
-        let (config, mut watch) = (Config::lan(), PartitionWatch::default());
-        assert_eq!(
-            watch.assess(&config, Duration::from_secs(5), 9, at(10)),
-            Verdict::Detected
-        );
-        assert!(watch.is_isolated());
-        assert!(!has_quorum(QuorumRule::Majority, 10, 0, true));
-        assert!(matches!(
-            watch.assess(&config, HEARD, 9, at(20)),
-            Verdict::Healed { .. }
-        ));
+    fn who_hears_nobody_is_isolated() {
+        let deaf = Hearing {
+            silence: Duration::from_secs(5),
+            unanswered: Duration::from_secs(50),
+        };
+        let mut watch = Watch::default();
+        assert_eq!(watch.look(deaf, 10), Verdict::Detected);
+        assert_eq!(watch.kind(), Some(PartitionKind::Isolated));
+        assert_eq!(watch.0.standing().unwrap().since, at(5));
+        assert!(watch.0.is_alone());
+        let lasted = Duration::from_secs(15);
+        let healed = Verdict::Healed { lasted, sides: 2 };
+        assert_eq!(watch.look(HEARS, 20), healed);
         let mut alone = PartitionWatch::default();
         assert_eq!(
-            alone.assess(&config, Duration::from_secs(500), 0, at(500)),
+            alone.assess(&Config::lan(), deaf, 0, at(500)),
             Verdict::Same
         );
     }
 
     #[test]
-    fn neither_half_of_an_even_split_has_a_majority() {
-        let has = |present, failed| has_quorum(QuorumRule::Majority, present, failed, false);
-        assert!(has(1, 0) && has(2, 1) && has(5, 4));
-        assert!(!has(1, 1) && !has(1, 2) && !has(5, 5));
-        assert!(has_quorum(QuorumRule::Static(3), 3, 90, false));
-        assert!(!has_quorum(QuorumRule::Static(3), 2, 0, false));
-        assert!(has_quorum(QuorumRule::None, 1, 99, true));
+    fn a_cut_of_which_half_is_heard_all_the_same_is_one_way() {
+        let mut watch = Watch::default();
+        (1..=4).for_each(|id| watch.falls_silent(id, 10));
+        watch.look(HEARS, 10);
+        watch.0.on_packet(NodeId(1), at(11));
+        watch.0.on_packet(NodeId(9), at(11));
+        assert_eq!(watch.0.take_heard(at(12)), []);
+        assert_eq!(watch.0.take_heard(at(13)), [NodeId(1)]);
+        watch.0.on_heard(NodeId(1));
+        assert_eq!(watch.look(HEARS, 14), Verdict::Same);
+        watch.0.on_heard(NodeId(2));
+        assert_eq!(watch.look(HEARS, 15), Verdict::Detected);
+        assert_eq!(watch.kind(), Some(PartitionKind::OneWay));
+        assert!(!watch.0.is_alone());
+        watch.0.on_packet(NodeId(3), at(16));
+        assert_eq!(watch.0.take_heard(at(30)), [], "it is known");
+        (1..=4).for_each(|id| watch.returns(id, BACK));
+        assert!(matches!(watch.look(HEARS, 40), Verdict::Healed { .. }));
+    }
+
+    #[test]
+    fn who_hears_others_and_is_never_answered_is_at_the_wrong_end_of_a_one_way_link() {
+        let unheard = |secs| Hearing {
+            silence: Duration::ZERO,
+            unanswered: Duration::from_secs(secs),
+        };
+        let mut watch = Watch::default();
+        assert_eq!(watch.look(unheard(8), 20), Verdict::Same);
+        assert_eq!(watch.look(unheard(9), 21), Verdict::Detected);
+        assert_eq!(watch.kind(), Some(PartitionKind::OneWay));
+        assert!(watch.0.is_alone());
     }
 }

@@ -21,6 +21,8 @@ use crate::turns::Turns;
 
 /// The least time that a whole probe takes, at full health.
 pub(crate) const PROBE_DURATION_MIN: Duration = Duration::from_millis(300);
+/// So many questions in a row that nobody answers say something about this node.
+const IN_VAIN_MIN: u32 = 6;
 /// The most questions that wait for an answer at a time.
 const QUESTIONS_MAX: usize = 8192;
 /// A question that waited for this long will not be answered.
@@ -62,6 +64,16 @@ pub(crate) enum Purpose {
     Doubted,
     /// A call to somebody who is lost, or whose view is awaited.
     Contact,
+    /// A probe that others carry out who do not observe the accused: they may reach it all the same.
+    Around,
+}
+
+impl Purpose {
+    /// Whether it goes to members that are present: some of them answer, wherever this node is
+    /// heard.
+    fn expects_answer(self) -> bool {
+        matches!(self, Self::Probe | Self::Trial | Self::Control)
+    }
 }
 
 /// A ping that was not answered yet.
@@ -80,12 +92,18 @@ pub(crate) struct Question {
 pub(crate) struct Questions {
     open: BTreeMap<SeqNo, Question>,
     last: SeqNo,
+    /// When the first one was put to a member since the last answer to any, and how many were.
+    in_vain: Option<(Instant, u32)>,
 }
 
 impl Questions {
     /// The number for a new ping.
     pub(crate) fn ask(&mut self, to: NodeId, purpose: Purpose, now: Instant) -> SeqNo {
         self.last = SeqNo(self.last.0.wrapping_add(1));
+        if purpose.expects_answer() {
+            let (since, count) = self.in_vain.unwrap_or((now, 0));
+            self.in_vain = Some((since, count.saturating_add(1)));
+        }
         if self.open.len() >= QUESTIONS_MAX {
             self.open.pop_first();
         }
@@ -108,6 +126,24 @@ impl Questions {
         self.open.remove(&seq)
     }
 
+    /// Somebody answered one.
+    pub(crate) fn on_answered(&mut self) {
+        self.in_vain = None;
+    }
+
+    /// For how long this node asked several times, and nobody answered.
+    pub(crate) fn unanswered(&self, now: Instant) -> Duration {
+        let several = self.in_vain.filter(|(_, count)| *count >= IN_VAIN_MIN);
+        several.map_or(Duration::ZERO, |(since, _)| now.since(since))
+    }
+
+    /// This node itself was not there for so long.
+    pub(crate) fn forgive(&mut self, stall: Duration, now: Instant) {
+        if let Some((since, _)) = &mut self.in_vain {
+            *since = (*since + stall).min(now);
+        }
+    }
+
     pub(crate) fn relays(&self) -> usize {
         self.open
             .values()
@@ -122,6 +158,7 @@ impl Questions {
 
     pub(crate) fn clear(&mut self) {
         self.open.clear();
+        self.in_vain = None;
     }
 }
 
@@ -175,6 +212,8 @@ pub(crate) struct Prober {
     round: Vec<NodeId>,
     begun: u32,
     round_trips: BTreeMap<NodeId, RoundTrip>,
+    /// Who reached a member for this node when it did not reach it itself.
+    ways: BTreeMap<NodeId, NodeId>,
     loss: f64,
     silent: Vec<(NodeId, Instant)>,
     mistakes: Vec<(NodeId, Instant)>,
@@ -260,6 +299,18 @@ impl Prober {
             .or_insert(first);
     }
 
+    /// A member was reached by way of another one.
+    pub(crate) fn note_way(&mut self, target: NodeId, helper: NodeId) {
+        if self.ways.len() < ROUND_TRIPS_MAX || self.ways.contains_key(&target) {
+            self.ways.insert(target, helper);
+        }
+    }
+
+    /// Who reached a member last that this node does not reach.
+    pub(crate) fn way(&self, target: NodeId) -> Option<NodeId> {
+        self.ways.get(&target).copied()
+    }
+
     /// Whether a direct ping was answered in time.
     pub(crate) fn observe_loss(&mut self, lost: bool) {
         self.loss += (f64::from(u8::from(lost)) - self.loss) / LOSS_WEIGHT;
@@ -338,6 +389,8 @@ impl Prober {
     /// A member is gone, or is another process: what was learned of it is void.
     pub(crate) fn forget(&mut self, id: NodeId) {
         self.round_trips.remove(&id);
+        self.ways
+            .retain(|target, helper| *target != id && *helper != id);
         self.round.retain(|&other| other != id);
     }
 
@@ -434,6 +487,23 @@ mod tests {
             !prober.is_lonely(3, window, at(30)),
             "what is old counts no more"
         );
+    }
+
+    #[test]
+    fn what_is_asked_in_vain_is_counted_from_the_first_question_on() {
+        let mut questions = Questions::default();
+        let at = |s| Instant::ORIGIN + Duration::from_secs(s);
+        let vain = |questions: &Questions, s| questions.unanswered(at(s)).as_secs();
+        questions.ask(NodeId(1), Purpose::Contact, at(50));
+        for n in 0..u64::from(IN_VAIN_MIN) {
+            assert_eq!(vain(&questions, 70), 0, "a few may be lost");
+            questions.ask(NodeId(1), Purpose::Probe, at(60 + n));
+        }
+        assert_eq!(vain(&questions, 70), 10);
+        questions.forgive(Duration::from_secs(4), at(70));
+        assert_eq!(vain(&questions, 70), 6);
+        questions.on_answered();
+        assert_eq!(vain(&questions, 80), 0);
     }
 
     #[test]

@@ -316,6 +316,7 @@ impl Roster {
                 standing: member.standing,
                 age: u32::try_from(now.since(member.since).as_secs()).unwrap_or(u32::MAX),
                 refused: member.refused,
+                heard: member.heard,
             }),
             None => self
                 .tombstone(id)
@@ -343,6 +344,7 @@ impl Roster {
                 accusers: 0,
                 doubtful: false,
                 refused: false,
+                heard: false,
             })),
             State::Left => Some(Rumor::Left { id, life }),
             State::Alive | State::Removed => None,
@@ -392,21 +394,28 @@ impl Roster {
             }
             Rumor::Removed { id, admission } => self.bury(*id, *admission),
         };
-        let (Rumor::Failed(Failed { refused, .. }) | Rumor::Absent { refused, .. }) = rumor else {
-            return transition;
+        let how = match rumor {
+            Rumor::Failed(Failed { refused, heard, .. }) | Rumor::Absent { refused, heard, .. } => {
+                (*refused, *heard)
+            }
+            _ => return transition,
         };
         if let Transition::Failed(_) | Transition::Learned = transition {
-            self.set_refused(rumor.id(), *refused);
+            self.learn_how(rumor.id(), how.0, how.1);
         }
         transition
     }
 
-    /// How a member was found dead. False where that is known, or it was not.
-    pub(crate) fn set_refused(&mut self, id: NodeId, refused: bool) -> bool {
+    /// How a failed member was lost: whether its port `refused`, whether it is `heard` all the
+    /// same. False where that is no news, or it is not failed.
+    pub(crate) fn learn_how(&mut self, id: NodeId, refused: bool, heard: bool) -> bool {
         let member = self.members.get_mut(&id);
         let member = member.filter(|member| member.standing.state == State::Failed);
-        let news = |member: &mut Member| std::mem::replace(&mut member.refused, refused) != refused;
-        member.is_some_and(news)
+        member.is_some_and(|member| {
+            let known = (member.refused, member.heard);
+            (member.refused, member.heard) = (known.0 || refused, known.1 || heard);
+            (member.refused, member.heard) != known
+        })
     }
 
     fn apply_profile(
@@ -475,6 +484,7 @@ impl Roster {
             suspected: false,
             since: now.before(Duration::from_secs(age.into())),
             refused: false,
+            heard: false,
         };
         self.members.insert(id, member);
         self.count_in(id, standing);
@@ -513,7 +523,7 @@ impl Roster {
         let (was, was_suspected) = (member.standing, member.suspected);
         member.standing = standing;
         member.suspected = false;
-        member.refused = false;
+        (member.refused, member.heard) = (false, false);
         if was.state != standing.state || was_suspected {
             member.since = now;
         }
@@ -695,6 +705,7 @@ pub(crate) mod tests {
             address: "10.0.0.1:4370".parse().unwrap(),
             rpc_port: 5370,
             version: "0.1.0".into(),
+            side: None,
             tags: BTreeMap::new(),
         })
     }
@@ -707,6 +718,7 @@ pub(crate) mod tests {
             suspected: false,
             since: Instant::ORIGIN,
             refused: false,
+            heard: false,
         }
     }
 
@@ -725,6 +737,7 @@ pub(crate) mod tests {
             accusers: 3,
             doubtful: false,
             refused: false,
+            heard: false,
         })
     }
 

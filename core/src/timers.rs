@@ -32,6 +32,8 @@ pub(crate) enum Timer {
     Gossip,
     /// Compare with a peer that differs.
     Compare,
+    /// Look at who is lost.
+    Assess,
     /// Contact somebody who is lost.
     Heal,
     /// Look for the cluster of the past.

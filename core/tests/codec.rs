@@ -294,6 +294,7 @@ fn profiles_over_their_bounds_are_refused_wherever_they_are() {
         standing: failed,
         age: 7,
         refused: false,
+        heard: false,
     };
     for message in [
         Message::Rumor(Rumor::Alive(large.clone())),
@@ -344,6 +345,7 @@ fn facts_that_no_node_states_are_refused() {
             standing,
             age: 0,
             refused: false,
+            heard: false,
         })
     };
     let decoded = |message| decode(&encode(&packet(vec![message])));

@@ -86,7 +86,16 @@ fn three_shells_on_one_machine() {
     let cluster = &status["cluster"];
     assert_eq!(
         keys(cluster),
-        ["fingerprint", "id", "name", "partition", "quorum", "size"].into()
+        [
+            "down",
+            "fingerprint",
+            "id",
+            "name",
+            "partition",
+            "quorum",
+            "size"
+        ]
+        .into()
     );
     assert_eq!(
         (&cluster["name"], &cluster["size"]),

@@ -20,6 +20,7 @@ const CALLS_MAX: usize = 16;
 pub(crate) enum Call {
     Prepare(Change),
     Resume(Change, bool),
+    Down(bool),
 }
 
 /// The way to the task that runs them.
@@ -53,6 +54,7 @@ async fn run(callbacks: &Callbacks, call: Call) {
     let running = match call {
         Call::Prepare(change) => callbacks.prepare.as_ref().map(|prepare| prepare(change)),
         Call::Resume(change, done) => callbacks.resume.as_ref().map(|resume| resume(change, done)),
+        Call::Down(down) => callbacks.down.as_ref().map(|tell| tell(down)),
     };
     let Some(running) = running else { return };
     // In a task of its own: one that panics or blocks must not take the others with it.

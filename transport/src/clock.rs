@@ -4,33 +4,37 @@ use std::time::{Duration, SystemTime};
 
 use convoke_core::Instant;
 
+/// How far the engine's origin lies before the start: what others tell of happened earlier, and
+/// has a moment too.
+const PAST: Duration = Duration::from_secs(100 * 24 * 3600);
+
 /// Moments as the engine sees them, as tokio sees them, and as people see them.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Clock {
-    origin: tokio::time::Instant,
+    started: tokio::time::Instant,
     wall: SystemTime,
 }
 
 impl Clock {
     pub(crate) fn start() -> Self {
         Self {
-            origin: tokio::time::Instant::now(),
+            started: tokio::time::Instant::now(),
             wall: SystemTime::now(),
         }
     }
 
     pub(crate) fn now(&self) -> Instant {
-        Instant::ORIGIN + self.origin.elapsed()
+        Instant::ORIGIN + PAST + self.started.elapsed()
     }
 
     /// The moment for tokio's timers.
     pub(crate) fn timer(&self, at: Instant) -> tokio::time::Instant {
-        self.origin + (at - Instant::ORIGIN)
+        self.started + at.since(Instant::ORIGIN + PAST)
     }
 
     /// The moment on the wall clock, as far as that has run evenly since the start.
     pub(crate) fn wall(&self, at: Instant) -> SystemTime {
-        self.wall + (at - Instant::ORIGIN)
+        self.wall - PAST + (at - Instant::ORIGIN)
     }
 
     /// The start in milliseconds since 1970.

@@ -373,6 +373,11 @@ impl Driver {
                     tracing::warn!(%node, "the callbacks hang: one is left out");
                 }
             }
+            Signal::Down(down) => {
+                if !self.caller.call(Call::Down(down)) {
+                    tracing::warn!(%node, "the callbacks hang: one is left out");
+                }
+            }
             Signal::JoinEnded(result) => {
                 match &result {
                     Ok(()) => tracing::info!(%node, "joined the cluster"),

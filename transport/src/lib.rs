@@ -62,7 +62,8 @@ pub mod view;
 pub mod why;
 
 pub use convoke_core::case::{Way, What};
-pub use convoke_core::output::{Change, MemberEvent, PartitionKind};
+pub use convoke_core::config::SplitBrain;
+pub use convoke_core::output::{Change, Downed, MemberEvent, PartitionKind};
 pub use convoke_core::{
     ClusterId, Config as EngineConfig, Event, Fingerprint, Host, Incarnation, Life, NodeId,
     NodeName, Profile,
@@ -79,5 +80,5 @@ pub use options::{Callbacks, Options};
 pub use peer::{Peer, ResolveError};
 pub use secret::{Secret, SecretError};
 pub use stats::NodeStats;
-pub use view::{MemberState, MemberView, Partition, View};
+pub use view::{Down, MemberState, MemberView, Partition, View};
 pub use why::{Testimony, Witness};

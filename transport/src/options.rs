@@ -75,14 +75,16 @@ impl Options {
 pub type BoxFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
 type Prepare = dyn Fn(Change) -> BoxFuture + Send + Sync;
 type Resume = dyn Fn(Change, bool) -> BoxFuture + Send + Sync;
+type Down = dyn Fn(bool) -> BoxFuture + Send + Sync;
 
 /// What a program does around a change of cluster: before it, stop and clear what it keeps of the
-/// old cluster; after it, go on in the new one. They run one after the other, in a task of their
+/// old cluster; after it, go on in the new one. And what it does when this node is downed. They run one after the other, in a task of their
 /// own.
 #[derive(Clone, Default)]
 pub struct Callbacks {
     pub(crate) prepare: Option<Arc<Prepare>>,
     pub(crate) resume: Option<Arc<Resume>>,
+    pub(crate) down: Option<Arc<Down>>,
 }
 
 impl Callbacks {
@@ -108,6 +110,18 @@ impl Callbacks {
         self.resume = Some(Arc::new(move |change, done| Box::pin(resume(change, done))));
         self
     }
+
+    /// Runs with `true` when this node is down, because its side of a partition gives up by
+    /// [`Config::split_brain`]: stop serving. And with `false` when it is up again.
+    #[must_use]
+    pub fn on_down<F, Fut>(mut self, down: F) -> Self
+    where
+        F: Fn(bool) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        self.down = Some(Arc::new(move |is_down| Box::pin(down(is_down))));
+        self
+    }
 }
 
 impl fmt::Debug for Callbacks {
@@ -115,6 +129,7 @@ impl fmt::Debug for Callbacks {
         f.debug_struct("Callbacks")
             .field("prepare", &self.prepare.is_some())
             .field("resume", &self.resume.is_some())
+            .field("down", &self.down.is_some())
             .finish()
     }
 }

@@ -11,7 +11,7 @@ use tokio::sync::broadcast;
 
 use crate::clock::Clock;
 use crate::events::{NOTICES_MAX, Notice, Subscription};
-use crate::view::{MemberView, Members, Partition, View};
+use crate::view::{Down, MemberView, Members, Partition, View};
 
 /// Time between two publications of counters.
 const STATS_INTERVAL: std::time::Duration = std::time::Duration::from_millis(100);
@@ -72,6 +72,7 @@ impl Publisher {
             fingerprint: engine.fingerprint(),
             quorum: engine.has_quorum(),
             partition: None,
+            down: None,
             size: engine.size(),
             members: Members::new_sync(),
         };
@@ -167,6 +168,16 @@ impl Publisher {
         }
     }
 
+    fn down(&self, engine: &Engine) -> Option<Down> {
+        let downed = engine.downed()?;
+        Some(Down {
+            policy: downed.policy,
+            present: downed.present,
+            all: downed.all,
+            since: self.clock.wall(downed.since),
+        })
+    }
+
     fn view(&self, engine: &Engine) -> View {
         let partition = engine.partition().map(|partition| {
             Arc::new(Partition {
@@ -183,6 +194,7 @@ impl Publisher {
             fingerprint: engine.fingerprint(),
             quorum: engine.has_quorum(),
             partition,
+            down: self.down(engine),
             size: engine.size(),
             members: self.members.clone(),
         }
@@ -190,7 +202,7 @@ impl Publisher {
 }
 
 fn log(node: &NodeName, event: &Event) {
-    use tracing::{info, warn};
+    use tracing::{error, info, warn};
     match event {
         Event::MemberJoined(profile) => {
             info!(%node, member = %profile.name, incarnation = profile.life.incarnation.0, address = %profile.address, "member joined");
@@ -220,9 +232,13 @@ fn log(node: &NodeName, event: &Event) {
         Event::PartitionDetected(partition) => {
             warn!(%node, kind = ?partition.kind, unreachable = partition.unreachable.len(), share = partition.share, quorum = partition.quorum, "partition detected");
         }
-        Event::PartitionHealed { lasted } => {
-            info!(%node, ?lasted, "partition healed");
+        Event::PartitionHealed { lasted, sides } => {
+            info!(%node, ?lasted, sides, "partition healed");
         }
+        Event::Downed(downed) => {
+            error!(%node, policy = ?downed.policy, present = downed.present, all = downed.all, "this node is down: its side of the partition gives up. It should serve nobody; it comes up by itself when the partition is over");
+        }
+        Event::Restored => info!(%node, "this node is up again: it may serve"),
         Event::QuorumLost => warn!(%node, "quorum lost"),
         Event::QuorumGained => info!(%node, "quorum gained"),
     }

@@ -10,6 +10,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use convoke_core::config::SplitBrain;
 use convoke_core::output::PartitionKind;
 use convoke_core::{ClusterId, Fingerprint, Incarnation, Member, NodeName, Profile, State};
 use rpds::RedBlackTreeMapSync;
@@ -25,6 +26,7 @@ pub struct View {
     pub(crate) fingerprint: Fingerprint,
     pub(crate) quorum: bool,
     pub(crate) partition: Option<Arc<Partition>>,
+    pub(crate) down: Option<Down>,
     pub(crate) size: usize,
     pub(crate) members: Members,
 }
@@ -75,6 +77,19 @@ pub struct Partition {
     pub since: SystemTime,
 }
 
+/// Why a node is down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Down {
+    /// The policy by which its side of a partition gave up.
+    pub policy: SplitBrain,
+    /// How many members were on its side then, itself included.
+    pub present: usize,
+    /// How many belonged to the cluster.
+    pub all: usize,
+    /// Since when, by this host's clock.
+    pub since: SystemTime,
+}
+
 impl View {
     /// The cluster's name.
     pub fn cluster_name(&self) -> &str {
@@ -105,6 +120,13 @@ impl View {
     /// The partition that stands, if any.
     pub fn partition(&self) -> Option<&Partition> {
         self.partition.as_deref()
+    }
+
+    /// Whether this node is down: its side of a partition gave up, by
+    /// [`convoke_core::Config::split_brain`]. A program that asked for that stops serving until
+    /// this is `None` again.
+    pub fn down(&self) -> Option<&Down> {
+        self.down.as_ref()
     }
 
     /// How many members run: alive or suspect, this node included.

@@ -6,7 +6,9 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
-use convoke::{Event, MemberEvent, MemberView, Node, Notice, PartitionKind, Profile, View};
+use convoke::{
+    Downed, Event, MemberEvent, MemberView, Node, Notice, PartitionKind, Profile, SplitBrain, View,
+};
 use convoke_core::NodeName;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -29,6 +31,18 @@ pub(crate) struct Cluster {
     pub(crate) fingerprint: String,
     pub(crate) quorum: bool,
     pub(crate) partition: Option<Partition>,
+    /// Why the local node is down, by `cluster.split_brain`.
+    #[serde(default)]
+    pub(crate) down: Option<Down>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Down {
+    pub(crate) policy: String,
+    /// How many members were on its side then, of how many.
+    pub(crate) present: usize,
+    pub(crate) all: usize,
+    pub(crate) since: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -183,6 +197,16 @@ pub(crate) struct Detail {
     pub(crate) refused: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) lasted_ms: Option<u64>,
+    /// Of a partition that is healed: into how many groups the network had fallen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) sides: Option<usize>,
+    /// Of a node that is down: by which policy, and how many of how many were on its side.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) policy: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) present: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) all: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) count: Option<u64>,
 }
@@ -213,6 +237,7 @@ impl Cluster {
             fingerprint: view.fingerprint().to_string(),
             quorum: view.quorum(),
             partition: view.partition().map(Partition::of),
+            down: view.down().map(Down::of),
         }
     }
 }
@@ -224,6 +249,17 @@ impl Partition {
             unreachable: partition.unreachable.clone(),
             share: hundredths(partition.share),
             since: rfc3339(partition.since),
+        }
+    }
+}
+
+impl Down {
+    fn of(down: &convoke::Down) -> Self {
+        Self {
+            policy: policy(down.policy).to_owned(),
+            present: down.present,
+            all: down.all,
+            since: rfc3339(down.since),
         }
     }
 }
@@ -282,16 +318,9 @@ fn describe(event: &Event) -> (&'static str, Detail) {
         Event::MemberForgotten(member) => ("member_forgotten", of_member(member)),
         Event::TagsChanged(profile) => ("tags_changed", of_profile(profile)),
         Event::PartitionDetected(partition) => ("partition_detected", of_partition(partition)),
-        Event::PartitionHealed { lasted } => {
-            let lasted_ms = u64::try_from(lasted.as_millis()).ok();
-            (
-                "partition_healed",
-                Detail {
-                    lasted_ms,
-                    ..Detail::default()
-                },
-            )
-        }
+        Event::PartitionHealed { lasted, sides } => ("partition_healed", healed(*lasted, *sides)),
+        Event::Downed(downed) => ("downed", of_downed(downed)),
+        Event::Restored => ("restored", Detail::default()),
         Event::QuorumLost => ("quorum_lost", Detail::default()),
         Event::QuorumGained => ("quorum_gained", Detail::default()),
     }
@@ -343,9 +372,38 @@ fn of_partition(partition: &convoke_core::output::Partition) -> Detail {
     }
 }
 
+fn healed(lasted: Duration, sides: usize) -> Detail {
+    Detail {
+        lasted_ms: u64::try_from(lasted.as_millis()).ok(),
+        sides: Some(sides),
+        ..Detail::default()
+    }
+}
+
+fn of_downed(downed: &Downed) -> Detail {
+    Detail {
+        policy: Some(policy(downed.policy).to_owned()),
+        present: Some(downed.present),
+        all: Some(downed.all),
+        ..Detail::default()
+    }
+}
+
+/// As `cluster.split_brain` has it.
+fn policy(policy: SplitBrain) -> &'static str {
+    match policy {
+        SplitBrain::Off => "off",
+        SplitBrain::KeepMajority => "keep-majority",
+        SplitBrain::StaticQuorum(_) => "static-quorum",
+        SplitBrain::KeepOldest => "keep-oldest",
+        SplitBrain::DownAll => "down-all",
+    }
+}
+
 fn kind(kind: PartitionKind) -> &'static str {
     match kind {
         PartitionKind::Cut => "cut",
+        PartitionKind::OneWay => "one-way",
         PartitionKind::Isolated => "isolated",
     }
 }

@@ -287,6 +287,10 @@ async fn ready(State(service): State<Service>) -> Result<&'static str, Problem> 
     if service.changing.load(Ordering::Relaxed) > 0 {
         return Err(not_yet("the node is joining or leaving a cluster"));
     }
+    if service.node.view().down().is_some() {
+        let reason = "this node is down: its side of a partition gave up (cluster.split_brain)";
+        return Err(not_yet(reason));
+    }
     match service.node.view().quorum() {
         true => Ok("ok\n"),
         false => Err(not_yet("this side of the cluster has no quorum")),

@@ -150,6 +150,12 @@ fn of_partition(detail: &Detail) -> String {
     if let Some(lasted) = detail.lasted_ms {
         text += &format!("  after {:.1} s", lasted as f64 / 1000.0);
     }
+    if let Some(sides) = detail.sides {
+        text += &format!("  of {sides} side{}", if sides == 1 { "" } else { "s" });
+    }
+    if let (Some(policy), Some(present), Some(all)) = (&detail.policy, detail.present, detail.all) {
+        text += &format!("  {policy}: {present} of {all} members on this side");
+    }
     if let Some(count) = detail.count {
         text += &format!("  {count} events: this reader was too slow");
     }

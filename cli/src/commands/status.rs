@@ -78,6 +78,14 @@ fn print(out: &mut dyn Write, status: &Status, details: &Details) -> anyhow::Res
             "Partition:   {kind} since {since}, {share:.0} % unreachable: [{unreachable}]"
         )?;
     }
+    if let Some(down) = &cluster.down {
+        writeln!(
+            out,
+            "DOWN:        since {}: split_brain = {:?}, and only {} of {} members were on this side. This node \
+             should serve nobody; it comes up by itself when the partition is over",
+            down.since, down.policy, down.present, down.all
+        )?;
+    }
     for warning in &details.warnings {
         writeln!(out, "Warning:     {warning}")?;
     }
@@ -176,6 +184,7 @@ mod tests {
             fingerprint: "9b1d".into(),
             quorum: true,
             partition: None,
+            down: None,
         };
         let (running_nodes, stopped_nodes) = (names(running), names(stopped));
         let local = "a@10.0.0.1".parse().unwrap();

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use convoke_core::Config as EngineConfig;
-use convoke_core::config::ProbeTargets;
+use convoke_core::config::{ProbeTargets, QuorumTie};
 
 use super::value::{Parse, Raw};
 
@@ -192,6 +192,11 @@ impl Profile {
 impl Choice for ProbeTargets {
     const WORDS: &'static [(&'static str, Self)] =
         &[("observed", Self::Observed), ("all", Self::All)];
+}
+
+impl Choice for QuorumTie {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("none", Self::None), ("oldest", Self::Oldest)];
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -139,9 +139,14 @@ fn cluster() -> Vec<Key> {
             "majority | static:<n> | none: what `quorum` in status means.",
         ),
         key(
+            "cluster.quorum_tie",
+            |s| &mut s.engine.quorum_tie,
+            "none | oldest: which side of an even split has quorum, where that is a majority. The oldest member is the one whose process started first.",
+        ),
+        key(
             "cluster.split_brain",
             |s| &mut s.cluster.split_brain,
-            "off. (keep-majority, static-quorum, keep-oldest and down-all are not in this version.)",
+            "off | keep-majority | static-quorum | keep-oldest | down-all: which side of a partition goes on. The nodes of the others are downed. static-quorum takes its number from quorum.",
         ),
         key(
             "cluster.stable_after",
@@ -152,7 +157,7 @@ fn cluster() -> Vec<Key> {
         key(
             "cluster.on_down",
             |s| &mut s.cluster.on_down,
-            "stay | exit: what a node does that split_brain downs.",
+            "stay | exit: what a node does that split_brain downs: it says so, and comes up by itself when the partition is over; or it ends with code 79.",
         ),
         key(
             "cluster.static.seeds",

@@ -214,10 +214,24 @@ impl Default for K8s {
 }
 
 impl Settings {
+    fn split_brain(&self) -> convoke_core::config::SplitBrain {
+        use convoke_core::config::{QuorumRule, SplitBrain as Policy};
+        match (self.cluster.split_brain, self.engine.quorum) {
+            (SplitBrain::Off, _) => Policy::Off,
+            (SplitBrain::KeepMajority, _) => Policy::KeepMajority,
+            (SplitBrain::StaticQuorum, QuorumRule::Static(least)) => Policy::StaticQuorum(least),
+            (SplitBrain::StaticQuorum, _) => Policy::Off, // Refused when it was read.
+            (SplitBrain::KeepOldest, _) => Policy::KeepOldest,
+            (SplitBrain::DownAll, _) => Policy::DownAll,
+        }
+    }
+
     /// The engine's numbers with what `cluster.*` keys say of them.
     pub(crate) fn engine(&self) -> EngineConfig {
         EngineConfig {
             autoclean: self.cluster.autoclean.0,
+            split_brain: self.split_brain(),
+            stable_after: self.cluster.stable_after,
             ..self.engine.clone()
         }
     }

@@ -2,7 +2,9 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use convoke_core::Config as EngineConfig;
-use convoke_core::config::{ProbeTargets, QuorumRule, Tuning};
+use convoke_core::config::{
+    ProbeTargets, QuorumRule, QuorumTie, SplitBrain as EnginePolicy, Tuning,
+};
 
 use super::choice::{
     AddressType, Choice, OnDown, PortMapping, Profile, RecordType, SecurityMode, SplitBrain, word,
@@ -593,10 +595,6 @@ fn what_this_version_lacks_is_refused_in_plain_words() {
             "c.toml:2:13: cluster.discovery: the k8s strategy is not in this version: use manual or static",
         ),
         (
-            "[cluster]\nsplit_brain = \"keep-majority\"",
-            "c.toml:2:15: cluster.split_brain: split_brain = \"keep-majority\" is not in this version: use \"off\"",
-        ),
-        (
             "[node]\nport_mapping = \"epmd\"",
             "c.toml:2:16: node.port_mapping: epmd mode is not in this version: use \"conventional\"",
         ),
@@ -753,6 +751,7 @@ fn a_file_with_every_key_of_the_contract_is_read() {
         autoheal = true
         autoclean = "5m"
         quorum = "majority"
+        quorum_tie = "none"
         split_brain = "off"
         stable_after = "20s"
         on_down = "stay"
@@ -865,6 +864,39 @@ fn keys_and_variables_are_unique_and_keys_lie_in_tables() {
 }
 
 #[test]
+fn a_split_brain_policy_comes_with_what_it_needs() {
+    let quorum = problem("[cluster]\nsplit_brain = \"static-quorum\"");
+    assert!(
+        quorum.starts_with("c.toml:2:15: cluster.split_brain: "),
+        "{quorum}"
+    );
+    assert!(
+        quorum.contains("set cluster.quorum = \"static:<n>\""),
+        "{quorum}"
+    );
+    let soon = problem("[cluster]\nsplit_brain = \"down-all\"\nstable_after = \"5s\"");
+    let place = "c.toml:3:16: cluster.stable_after: \"5s\" is less";
+    assert!(soon.starts_with(place), "{soon}");
+    let policy = |text: &str| {
+        let effective = from_text(&format!("[cluster]\n{text}"));
+        effective.expect(text).settings.engine().split_brain
+    };
+    let static_quorum = policy("quorum = \"static:3\"\nsplit_brain = \"static-quorum\"");
+    assert_eq!(static_quorum, EnginePolicy::StaticQuorum(3));
+    for (text, expected) in [
+        (
+            "split_brain = \"keep-majority\"",
+            EnginePolicy::KeepMajority,
+        ),
+        ("split_brain = \"keep-oldest\"", EnginePolicy::KeepOldest),
+        ("split_brain = \"down-all\"", EnginePolicy::DownAll),
+        ("stable_after = \"5s\"", EnginePolicy::Off),
+    ] {
+        assert_eq!(policy(text), expected, "{text}");
+    }
+}
+
+#[test]
 fn every_choice_has_one_word() {
     fn holds<T: Choice + std::fmt::Debug>() {
         let words: BTreeSet<_> = T::WORDS.iter().map(|(word, _)| *word).collect();
@@ -883,4 +915,5 @@ fn every_choice_has_one_word() {
     holds::<Profile>();
     holds::<LogFormat>();
     holds::<ProbeTargets>();
+    holds::<QuorumTie>();
 }

@@ -1,7 +1,9 @@
 //! What no single value can get wrong: ranges, values that contradict each other, and features
 //! that this version does not have.
 
-use super::choice::{Discovery, PortMapping, SecurityMode, SplitBrain, word};
+use convoke_core::config::QuorumRule;
+
+use super::choice::{Discovery, PortMapping, SecurityMode, SplitBrain};
 use super::error::Problem;
 use super::key::Key;
 use super::kinds::Switched;
@@ -65,10 +67,6 @@ fn unavailable(settings: &Settings) -> Vec<Finding> {
         let what = format!("the {} strategy", cluster.discovery);
         refuse("cluster.discovery", &what, "use manual or static");
     }
-    if cluster.split_brain != SplitBrain::Off {
-        let what = format!("split_brain = {:?}", word(cluster.split_brain));
-        refuse("cluster.split_brain", &what, "use \"off\"");
-    }
     if settings.node.port_mapping == PortMapping::Epmd {
         refuse("node.port_mapping", "epmd mode", "use \"conventional\"");
     }
@@ -85,6 +83,20 @@ fn unavailable(settings: &Settings) -> Vec<Finding> {
 fn contradictions(settings: &Settings) -> Vec<Finding> {
     let mut found = Vec::new();
     let engine = &settings.engine;
+    let (policy, quorum) = (settings.cluster.split_brain, engine.quorum);
+    if policy == SplitBrain::StaticQuorum && !matches!(quorum, QuorumRule::Static(_)) {
+        let message = "\"static-quorum\" needs to know how many: set cluster.quorum = \"static:<n>\", more than half of the members that the cluster is to have";
+        found.push(("cluster.split_brain", message.to_owned()));
+    }
+    let (stable_after, least) = (settings.cluster.stable_after, engine.suspicion_max);
+    if policy != SplitBrain::Off && stable_after < least {
+        let message = format!(
+            "{:?} is less than detector.suspicion_max ({:?}), in which the last members behind a cut are found",
+            show_duration(stable_after),
+            show_duration(least)
+        );
+        found.push(("cluster.stable_after", message));
+    }
     let orders = [
         (
             "detector.probe_timeout_min",

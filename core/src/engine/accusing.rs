@@ -7,7 +7,7 @@ use super::Engine;
 use crate::case::{Way, What};
 use crate::jury::Silence;
 use crate::member::{Life, Member, Profile};
-use crate::message::{Contact, Failed, Message, Rumor, Suspect};
+use crate::message::{Contact, Failed, Message, PingRequest, Rumor, Suspect};
 use crate::name::NodeId;
 use crate::output::{Class, Event};
 use crate::probe::Purpose;
@@ -18,6 +18,10 @@ use crate::timers::Timer;
 
 /// How many of a bench a member calls that is not on it.
 pub(super) const CALLED: usize = 2;
+/// So many members in all that are not its observers are asked to probe an accused. Where two
+/// parts of a network do not meet and a third meets both, one member in thirty has no observer that
+/// all others reach.
+const AROUND: usize = 6;
 /// After this part of the shortest suspicion more observers than the bench are asked to confirm.
 const WIDEN_DIVISOR: u32 = 3;
 
@@ -85,8 +89,12 @@ impl Engine {
         }
     }
 
-    /// The bench has not confirmed this node's accusation: half of it may be dead as well.
-    pub(super) fn on_few_confirmed(&mut self, id: NodeId) {
+    /// Time has passed since this node's accusation. Where the bench has not confirmed it, half of
+    /// that may be dead as well; where it has, it may be that only the bench does not reach it.
+    pub(super) fn on_accused_for_long(&mut self, now: Instant, id: NodeId) {
+        if self.accuses(id) {
+            self.ask_around(now, id);
+        }
         let Some(suspicion) = self.suspicions.get(&id) else {
             return;
         };
@@ -100,6 +108,31 @@ impl Engine {
         }
         for to in self.healthy_observers(id) {
             self.tell_accused(to, id);
+        }
+    }
+
+    /// Has some members probe an accused who are none of its observers: as many as all accusers
+    /// together need. It hears of the accusation by that, and refutes.
+    fn ask_around(&mut self, now: Instant, id: NodeId) {
+        let suspicion = &self.suspicions[&id];
+        let (life, accusers) = (suspicion.life, suspicion.accusers().len().max(1));
+        let mut asked = self.healthy_observers(id);
+        asked.extend([self.me, id]);
+        for _ in 0..AROUND.div_ceil(accusers) {
+            let fits = |id, member: &Member| member.is_healthy() && !asked.contains(&id);
+            let Some(helper) = self.roster.random_present(&mut self.rng, fits) else {
+                return;
+            };
+            asked.push(helper);
+            let seq = self.questions.ask(id, Purpose::Around, now);
+            let patience = self.config.probe_timeout_max.as_millis();
+            let request = PingRequest {
+                seq,
+                target: id,
+                suspect: Some(life),
+                nack_after_ms: u16::try_from(patience).unwrap_or(u16::MAX),
+            };
+            self.send(helper, Class::Datagram, vec![Message::PingRequest(request)]);
         }
     }
 
@@ -310,6 +343,7 @@ impl Engine {
                 accusers,
                 doubtful: false,
                 refused: false,
+                heard: false,
             };
             self.transmit(
                 to.clone(),
@@ -325,6 +359,10 @@ impl Engine {
             .member(id)
             .filter(|member| member.is_present())
             .map(|member| member.standing.life)
+    }
+
+    pub(super) fn is_healthy(&self, id: NodeId) -> bool {
+        self.roster.member(id).is_some_and(Member::is_healthy)
     }
 
     pub(super) fn is_present(&self, id: NodeId) -> bool {

@@ -182,6 +182,12 @@ impl Engine {
         let (me, count) = (self.me, self.config.indirect_probes);
         let mut helpers = self.bench(target);
         self.rng.shuffle(&mut helpers);
+        // Whoever reached it last comes first, wherever on the rings.
+        let way = self.prober.way(target).filter(|&way| self.is_healthy(way));
+        if let Some(way) = way {
+            helpers.retain(|&helper| helper != way);
+            helpers.insert(0, way);
+        }
         helpers.truncate(count);
         let least = if count < ring::BENCH {
             count.min(CALLED)
@@ -405,6 +411,7 @@ impl Engine {
             return;
         };
         self.awareness.hear_answer(question.sent);
+        self.on_any_answer(now);
         let id = from.id();
         let directly = question.to == id;
         match question.purpose {
@@ -414,6 +421,9 @@ impl Engine {
                     self.prober
                         .turns
                         .take(id, ack.turn, self.config.probe_interval, now);
+                }
+                if !directly {
+                    self.prober.note_way(question.to, id);
                 }
                 let under_way = self.prober.probes.get(&ack.seq);
                 if under_way.is_some_and(|probe| directly || helped(probe)) {
@@ -438,6 +448,7 @@ impl Engine {
                     })],
                 );
             }
+            Purpose::Around if !directly => self.prober.note_way(question.to, id),
             Purpose::Trial if directly => self.on_trial_answered(now, id, ack.seq),
             Purpose::Farewell if directly => self.on_farewell_heard(now, id),
             // Its connection was made to that address, whoever else has the name.
@@ -454,7 +465,7 @@ impl Engine {
         }
     }
 
-    pub(super) fn on_nack(&mut self, from: &Contact, nack: &Nack) {
+    pub(super) fn on_nack(&mut self, now: Instant, from: &Contact, nack: &Nack) {
         if let Some(Probe {
             stage: Stage::Indirect { silent, .. },
             started,
@@ -463,6 +474,15 @@ impl Engine {
         {
             self.awareness.hear_answer(*started);
             silent.retain(|&helper| helper != from.id());
+            self.on_any_answer(now);
+        }
+    }
+
+    /// What this node sends reaches somebody, and answers come in.
+    fn on_any_answer(&mut self, now: Instant) {
+        self.questions.on_answered();
+        if self.watch.is_alone() {
+            self.assess_partition(now);
         }
     }
 

@@ -1,4 +1,4 @@
-//! Healing: contacting the lost, returning after a restart, watching partitions, forgetting.
+//! Healing: contacting the lost, returning after a restart, forgetting.
 
 use std::time::Duration;
 
@@ -6,9 +6,8 @@ use super::Engine;
 use crate::case::What;
 use crate::member::{Admission, Standing, State};
 use crate::message::{Contact, Intent, Message, Ping, Rumor};
-use crate::name::{NodeId, NodeName};
-use crate::output::{Class, Event, MemberEvent, Partition, PartitionKind, Target};
-use crate::partition::{self, Verdict};
+use crate::name::NodeId;
+use crate::output::{Class, Event, MemberEvent, Target};
 use crate::probe::Purpose;
 use crate::time::Instant;
 use crate::timers::Timer;
@@ -151,103 +150,12 @@ impl Engine {
         );
     }
 
-    // ---- watching ----
-
-    pub(super) fn assess_partition(&mut self, now: Instant) {
-        if self.is_departing() {
-            return;
-        }
-        let others = self.roster.present() + self.roster.failed() + self.mates.len();
-        let others = others.saturating_sub(1);
-        let verdict = self
-            .watch
-            .assess(&self.config, self.awareness.silence(now), others, now);
-        self.update_quorum();
-        match verdict {
-            Verdict::Same => self.describe_partition(),
-            Verdict::Detected => {
-                self.describe_partition();
-                let partition = self.partition.clone();
-                partition
-                    .into_iter()
-                    .for_each(|partition| self.event(Event::PartitionDetected(partition)));
-            }
-            Verdict::Healed { lasted } => {
-                self.describe_partition();
-                self.event(Event::PartitionHealed { lasted });
-            }
-            Verdict::Over => self.describe_partition(),
-        }
-    }
-
-    fn describe_partition(&mut self) {
-        let described = self.watch.standing().map(|open| {
-            let mut unreachable = match open.kind {
-                PartitionKind::Cut => self.names(open.unreachable.iter().copied()),
-                PartitionKind::Isolated => self.names_of_all_others(),
-            };
-            unreachable.sort_unstable();
-            let all = self.roster.present() + self.roster.failed() + self.mates.len();
-            let share = unreachable.len() as f64 / all.max(1) as f64;
-            Partition {
-                kind: open.kind,
-                unreachable,
-                share,
-                quorum: self.quorum,
-                since: open.since,
-            }
-        });
-        if self.partition != described {
-            self.partition = described;
-            self.changed.insert(self.me);
-        }
-    }
-
-    pub(super) fn names(&self, ids: impl Iterator<Item = NodeId>) -> Vec<NodeName> {
-        ids.filter_map(|id| self.name_of(id)).collect()
-    }
-
-    /// Who belongs to the cluster, as far as this node knows, and is not this node.
-    fn names_of_all_others(&self) -> Vec<NodeName> {
-        let belongs = |state| matches!(state, State::Alive | State::Failed);
-        let members = self.roster.members();
-        let members = members.filter(|(id, m)| *id != self.me && belongs(m.standing.state));
-        self.names(members.map(|(id, _)| id).chain(self.mates.iter().copied()))
-    }
-
-    /// Whether this side has quorum now. Whom this node remembers and has not met since its start
-    /// counts as lost: one of a fleet that is restarted alone has none.
-    pub(super) fn computed_quorum(&self) -> bool {
-        let (present, lost) = (
-            self.roster.present(),
-            self.roster.failed() + self.mates.len(),
-        );
-        let isolated = self.watch.is_isolated();
-        partition::has_quorum(self.config.quorum, present, lost, isolated)
-    }
-
-    pub(super) fn update_quorum(&mut self) {
-        if self.is_departing() {
-            return;
-        }
-        let quorum = self.computed_quorum();
-        if quorum != self.quorum {
-            self.quorum = quorum;
-            self.changed.insert(self.me);
-            self.event(if quorum {
-                Event::QuorumGained
-            } else {
-                Event::QuorumLost
-            });
-        }
-    }
-
     // ---- forgetting ----
 
     /// Forgets those whose time is over. Only with quorum: a minority that forgot the rest would
-    /// become its own majority.
+    /// become its own majority. And not while this node is down: it would end the partition by that.
     pub(super) fn forget_the_dead(&mut self, now: Instant) {
-        if !self.quorum {
+        if !self.quorum || self.down.is_some() {
             return;
         }
         for id in self.roster.forgettable(&self.config, now) {

@@ -129,6 +129,7 @@ impl Engine {
                     accusers: self.config.verdict_quorum,
                     doubtful: self.is_doubtful(now),
                     refused,
+                    heard: false,
                 };
                 self.accept(now, &Rumor::Failed(failed), None, true);
             }
@@ -217,6 +218,7 @@ impl Engine {
             accusers,
             doubtful: self.is_doubtful(now),
             refused: at_once,
+            heard: false,
         };
         self.accept(now, &Rumor::Failed(failed), None, true);
     }

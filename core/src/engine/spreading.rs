@@ -7,10 +7,11 @@ use super::Engine;
 use super::joining::Phase;
 use crate::case::What;
 use crate::codec::{HEADER_BYTES, message_bytes};
-use crate::member::{Admission, Fingerprint, Life, Member, Profile, Standing, State};
+use crate::member::{Admission, Fingerprint, Instance, Life, Member, Profile, Standing, State};
 use crate::message::{Compare, Contact, Failed, Message, Rumor, Summaries, Suspect};
 use crate::name::{NodeId, NodeName};
 use crate::output::{Class, Event, MemberEvent, Signal};
+use crate::partition::Return;
 use crate::reconcile;
 use crate::roster::{Change, Transition};
 use crate::time::Instant;
@@ -60,12 +61,17 @@ impl Engine {
         };
         if Standing::failed(failed.life) <= member.standing {
             let same = Standing::failed(failed.life) == member.standing;
-            if same && failed.refused && self.roster.set_refused(failed.id, true) {
-                self.watch.on_gone(failed.id);
-                self.changed.insert(failed.id);
+            let believed = same && !self.is_disbelieved(failed.by);
+            if believed
+                && self
+                    .roster
+                    .learn_how(failed.id, failed.refused, failed.heard)
+            {
+                self.on_failure_known(now, from, failed);
+            } else {
+                self.gossip.on_heard_again(&Rumor::Failed(failed.clone()));
+                self.stats.stale_rumors += 1;
             }
-            self.gossip.on_heard_again(&Rumor::Failed(failed.clone()));
-            self.stats.stale_rumors += 1;
         } else if self.is_disbelieved(failed.by) {
             self.stats.unbelieved += 1;
         } else if member.is_present() && failed.doubtful && !self.is_doubtful(now) {
@@ -80,6 +86,15 @@ impl Engine {
         } else {
             self.accept(now, &Rumor::Failed(failed.clone()), Some(from), true);
         }
+    }
+
+    /// How a failed member was lost is known better than before: all are to know it alike.
+    pub(super) fn on_failure_known(&mut self, now: Instant, from: NodeId, failed: &Failed) {
+        let since = self.roster.member(failed.id).map(|member| member.since);
+        let ago = since.map_or(Duration::ZERO, |at| now.since(at));
+        self.watch_failed(now, failed.id, ago);
+        self.changed.insert(failed.id);
+        self.spread(now, Rumor::Failed(failed.clone()), Some(from), false);
     }
 
     /// Whether a member came back just now, from another side of the network maybe: a verdict that
@@ -153,6 +168,8 @@ impl Engine {
         let event = self.member_event(id);
         let removal = matches!(rumor, Rumor::Removed { .. });
         let known = removal.then(|| self.last_known(id)).flatten();
+        let member = self.roster.member(id);
+        let instance = member.map(|member| member.profile.instance);
         let transition = self.roster.apply(now, rumor);
         if self.roster.member(id).is_some() || self.roster.tombstone(id).is_some() {
             self.mates.remove(&id);
@@ -174,11 +191,13 @@ impl Engine {
             }
             Transition::Learned => {
                 self.changed.insert(id);
+                let since = self.roster.member(id).map(|member| member.since);
+                self.watch_failed(now, id, since.map_or(Duration::ZERO, |at| now.since(at)));
                 self.update_quorum();
                 return false;
             }
             Transition::Joined { was } => {
-                self.on_joined(now, id, was);
+                self.on_joined(now, id, was, instance);
                 true
             }
             Transition::Renewed {
@@ -190,23 +209,21 @@ impl Engine {
                 true
             }
             Transition::Failed(Change { was_present }) => {
+                self.watch_failed(now, id, Duration::ZERO);
                 let refused = self.roster.member(id).is_some_and(|member| member.refused);
-                if refused {
-                    self.watch.on_gone(id);
-                } else {
-                    self.watch.on_silent(id, now);
-                }
                 let event = event.map(|member| Event::MemberFailed { member, refused });
                 self.on_gone(now, id, was_present, event);
                 was_present
             }
             Transition::Left(Change { was_present }) => {
                 self.watch.on_gone(id);
+                self.assess_soon(now);
                 self.on_gone(now, id, was_present, event.map(Event::MemberLeft));
                 was_present
             }
             Transition::Removed(member) => {
                 self.watch.on_gone(id);
+                self.assess_soon(now);
                 let was_present = member.is_some_and(|member| member.is_present());
                 self.on_gone(now, id, was_present, event.map(Event::MemberRemoved));
                 was_present
@@ -265,9 +282,20 @@ impl Engine {
         self.note(now, rumor.id(), rumor.standing().life, what);
     }
 
-    fn on_joined(&mut self, now: Instant, id: NodeId, was: Option<State>) {
+    /// Somebody is present who was not. `instance`: the process that was known of it before.
+    fn on_joined(
+        &mut self,
+        now: Instant,
+        id: NodeId,
+        was: Option<State>,
+        instance: Option<Instance>,
+    ) {
         if was == Some(State::Failed) {
-            self.watch.on_returned(id);
+            let profile = self.roster.member(id).map(|member| &member.profile);
+            let same = profile.filter(|profile| Some(profile.instance) == instance);
+            let how = same.map_or(Return::Restarted, |profile| Return::Lived(profile.side));
+            self.watch.on_returned(id, how);
+            self.assess_soon(now);
             self.bridge(now, id);
             if self.returned.len() < RETURNED_MAX {
                 self.returned.insert(id, now);
@@ -491,8 +519,9 @@ impl Engine {
 
     pub(super) fn set_compare(&mut self, now: Instant, at: Option<Instant>) {
         if let Some(at) = at {
-            let at = at + self.gossip.unrest(now);
-            self.timers.set(Timer::Compare, at);
+            let unrest = self.gossip.unrest(now);
+            let unrest = unrest * u32::from(!self.is_torn());
+            self.timers.set(Timer::Compare, at + unrest);
         }
     }
 
@@ -641,6 +670,7 @@ impl Engine {
                 accusers: u8::try_from(accusers).unwrap_or(u8::MAX),
                 doubtful: self.is_doubtful(now),
                 refused: says_refused(record),
+                heard: false,
             };
             self.accept(now, &Rumor::Failed(failed), Some(from.id()), forward);
         } else {

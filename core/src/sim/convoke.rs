@@ -56,6 +56,7 @@ pub(super) fn profile(identity: &Identity) -> Arc<Profile> {
         address: identity.contact.address,
         rpc_port: identity.contact.address.port() + 1000,
         version: "0.1.0".into(),
+        side: None,
         tags: identity.tags.clone(),
     })
 }

@@ -23,6 +23,7 @@ pub(crate) fn profile(name: &str, incarnation: u64) -> Arc<Profile> {
         address: "10.0.0.1:4371".parse().expect("a valid address"),
         rpc_port: 5371,
         version: "0.1.0".into(),
+        side: None,
         tags: [].into(),
     })
 }
@@ -159,9 +160,9 @@ fn reconciling() -> impl Strategy<Value = Message> {
 }
 
 fn rumor() -> impl Strategy<Value = Rumor> {
-    let flags = (any::<bool>(), any::<bool>());
+    let flags = (any::<bool>(), any::<bool>(), any::<bool>());
     let failed = (id(), life(), id(), any::<u8>(), flags);
-    let failed = failed.prop_map(|(id, life, by, accusers, (doubtful, refused))| {
+    let failed = failed.prop_map(|(id, life, by, accusers, (doubtful, refused, heard))| {
         Rumor::Failed(Failed {
             id,
             life,
@@ -169,6 +170,7 @@ fn rumor() -> impl Strategy<Value = Rumor> {
             accusers,
             doubtful,
             refused,
+            heard,
         })
     });
     let gone = |life| prop_oneof![Just(Standing::failed(life)), Just(Standing::left(life))];
@@ -184,13 +186,14 @@ fn rumor() -> impl Strategy<Value = Rumor> {
             any_profile(),
             life().prop_flat_map(gone),
             any::<u32>(),
-            any::<bool>()
+            any::<[bool; 2]>()
         )
-            .prop_map(|(profile, standing, age, refused)| Rumor::Absent {
+            .prop_map(|(profile, standing, age, [refused, heard])| Rumor::Absent {
                 profile,
                 standing,
                 age,
                 refused,
+                heard,
             }),
     ]
 }
@@ -205,10 +208,11 @@ fn any_profile() -> impl Strategy<Value = Arc<Profile>> {
         instance,
         address(),
         any::<u16>(),
-        "[0-9.]{0,9}",
+        ("[0-9.]{0,9}", prop::option::of(id())),
         tags,
     )
-        .prop_map(|(name, life, instance, address, rpc_port, version, tags)| {
+        .prop_map(|(name, life, instance, address, rpc_port, said, tags)| {
+            let (version, side) = said;
             let name: NodeName = name.parse().expect("the pattern is that of names");
             let version = version.into();
             Arc::new(Profile {
@@ -218,6 +222,7 @@ fn any_profile() -> impl Strategy<Value = Arc<Profile>> {
                 address,
                 rpc_port,
                 version,
+                side,
                 tags,
             })
         })

@@ -132,6 +132,7 @@ fn old_facts_and_accusations_change_nothing() {
             accusers: 5,
             doubtful: false,
             refused: false,
+            heard: false,
         }),
         Rumor::Left { id, life },
     ] {
@@ -169,6 +170,7 @@ fn a_failed_member_stays_failed_at_its_old_incarnation() {
         accusers: 5,
         doubtful: false,
         refused: false,
+        heard: false,
     };
     world.forge(2, 3, vec![Message::Rumor(Rumor::Alive(profile))]);
     world.forge(2, 3, vec![Message::Rumor(Rumor::Failed(failed))]);
@@ -191,6 +193,7 @@ fn one_nodes_verdict_does_not_fell_a_healthy_member() {
             accusers,
             doubtful: false,
             refused: false,
+            heard: false,
         });
         for to in 3..16 {
             world.forge(2, to, vec![Message::Rumor(verdict.clone())]);

@@ -327,6 +327,7 @@ fn a_verdict_that_is_brought_from_another_side_is_examined_here() {
         accusers: 3,
         doubtful: false,
         refused: false,
+        heard: false,
     };
     let since = world.now;
     for to in (0..17).filter(|&to| to != 3) {

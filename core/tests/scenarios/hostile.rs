@@ -83,6 +83,7 @@ fn verdict(world: &World, accusers: u8) -> Message {
         accusers,
         doubtful: false,
         refused: false,
+        heard: false,
     }))
 }
 

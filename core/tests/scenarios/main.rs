@@ -19,8 +19,10 @@ mod refusing;
 mod regions;
 mod removing;
 mod restarting;
+mod splitting;
 mod telling;
 mod tuning;
+mod verdicts;
 
 use std::time::Duration;
 

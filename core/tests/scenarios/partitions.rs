@@ -1,7 +1,5 @@
 //! Several cuts at once.
 
-use std::collections::BTreeSet;
-
 use convoke_core::Config;
 
 use crate::World;
@@ -68,26 +66,32 @@ fn estranged(seed: u64, size: usize, part: usize) -> World {
 }
 
 #[test]
-fn two_sixths_that_do_not_meet_are_kept_in_by_the_rest() {
-    for (seed, size) in [(3, 12), (4, 30), (5, 60)] {
-        let mut world = estranged(seed, size, size / 6);
+fn parts_that_do_not_meet_are_kept_in_by_a_rest_that_meets_both() {
+    for (seed, size, part) in [(3, 12, 2), (4, 30, 5), (5, 60, 10), (6, 12, 4), (7, 30, 10)] {
+        let mut world = estranged(seed, size, part);
         let since = world.now;
         world.run_for(s(60));
         assert_eq!(world.count("failed", since), 0, "of {size}");
+        assert_eq!(world.count("partition detected", since), 0, "of {size}");
     }
 }
 
 #[test]
-fn of_two_thirds_that_do_not_meet_few_come_and_go_and_all_are_back_when_they_do() {
-    // Three observers that don't reach a member are a quorum, whoever else reaches it.
-    let mut world = estranged(6, 30, 10);
-    let since = world.now;
-    world.run_for(s(60));
-    let wrong = world.wrong_failures(since);
-    let wronged: BTreeSet<usize> = wrong.iter().map(|failure| failure.about).collect();
-    assert!(wronged.len() <= 4, "{wronged:?}");
-    assert!(wronged.iter().all(|&member| member < 20), "{wronged:?}");
-    world.network.mend();
-    let took = world.run_until(s(10), World::is_converged);
-    assert!(took.is_some_and(|t| t < s(2)), "{took:?}");
+fn two_thirds_that_do_not_meet_come_to_rest_with_everybody_in() {
+    // Three observers that don't reach a member are a quorum, and of 64 some have only such. They
+    // may be failed once, until it is known by whom they are reached.
+    for seed in 8..12 {
+        let mut world = estranged(seed, 64, 21);
+        world.checks = true;
+        world.run_for(s(30));
+        let since = world.now;
+        world.run_for(s(120));
+        assert_eq!(world.count("failed", since), 0, "seed {seed}");
+        let suspected = world.count("suspected", since);
+        assert!(suspected < 200, "seed {seed}: {suspected} suspicions");
+        world.network.mend();
+        let took = world.run_until(s(10), World::is_converged);
+        assert!(took.is_some_and(|t| t < s(2)), "{took:?}");
+        assert_eq!(world.checked.violations, []);
+    }
 }

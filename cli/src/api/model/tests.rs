@@ -20,6 +20,12 @@ fn status_has_the_keys_of_the_contract_in_their_order() {
       ],
       "share": 0.44,
       "since": "2026-11-22T17:02:11.120Z"
+    },
+    "down": {
+      "policy": "keep-oldest",
+      "present": 2,
+      "all": 3,
+      "since": "2026-11-22T17:02:31.120Z"
     }
   },
   "local": "convoke2@10.0.0.2",
@@ -97,6 +103,7 @@ fn an_event_is_an_object_on_one_line() {
         address: "10.0.0.1:4370".parse().unwrap(),
         rpc_port: 5370,
         version: "0.1.0".into(),
+        side: None,
         tags: BTreeMap::from([("zone".into(), "x".into())]),
     };
     assert_eq!(
@@ -105,10 +112,22 @@ fn an_event_is_an_object_on_one_line() {
     );
     assert_eq!(
         json(Event::PartitionHealed {
-            lasted: Duration::from_millis(1500)
+            lasted: Duration::from_millis(1500),
+            sides: 3
         }),
-        r#"{"at":"1970-01-01T00:00:00.000Z","seq":3,"event":"partition_healed","lasted_ms":1500}"#
+        r#"{"at":"1970-01-01T00:00:00.000Z","seq":3,"event":"partition_healed","lasted_ms":1500,"sides":3}"#
     );
+    let downed = Downed {
+        policy: SplitBrain::KeepMajority,
+        present: 2,
+        all: 5,
+        since: convoke_core::Instant::ORIGIN,
+    };
+    assert_eq!(
+        json(Event::Downed(downed)),
+        r#"{"at":"1970-01-01T00:00:00.000Z","seq":3,"event":"downed","policy":"keep-majority","present":2,"all":5}"#
+    );
+    assert!(json(Event::Restored).ends_with(r#""event":"restored"}"#));
     assert!(json(Event::QuorumLost).ends_with(r#""event":"quorum_lost"}"#));
     let removed = MemberEvent {
         life: Life {

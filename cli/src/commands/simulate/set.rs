@@ -23,7 +23,12 @@ const SIDES_MAX: usize = 64;
 const CHECKED_NODES_MAX: usize = 256;
 
 /// Keys outside `[detector]` that are numbers of the engine.
-const ENGINE_KEYS: [&str; 3] = ["cluster.autoheal", "cluster.autoclean", "cluster.quorum"];
+const ENGINE_KEYS: [&str; 4] = [
+    "cluster.autoheal",
+    "cluster.autoclean",
+    "cluster.quorum",
+    "cluster.quorum_tie",
+];
 
 /// What a scenario can be told, and which scenarios listen.
 const PARAMETERS: [(&str, &[Scenario]); 11] = {

@@ -135,6 +135,7 @@ impl Protocol for Baseline {
             address: identity.contact.address,
             rpc_port: identity.contact.address.port().wrapping_add(1000),
             version: "".into(),
+            side: None,
             tags: identity.tags.clone(),
         });
         let mut members = Members::empty();

@@ -51,6 +51,7 @@ pub(super) fn profile(number: u32) -> Arc<Profile> {
         address: contact(number).address,
         rpc_port: 5370,
         version: "".into(),
+        side: None,
         tags: BTreeMap::new(),
     })
 }

@@ -1,0 +1,263 @@
+//! Watching: partitions, which side of them this node is on, and whether that has quorum.
+
+use std::time::Duration;
+
+use super::Engine;
+use crate::member::{Life, State};
+use crate::message::Failed;
+use crate::name::{NodeId, NodeName};
+use crate::output::{Downed, Event, Partition, Signal};
+use crate::partition::{Hearing, Verdict};
+use crate::quorum::Sides;
+use crate::split_brain::Among;
+use crate::time::Instant;
+use crate::timers::Timer;
+
+/// How long changes are collected before they are looked at: a side is found dead one by one, and
+/// is told of as a whole. As long again may lie between two nodes of a side.
+const ASSESS_AFTER: Duration = Duration::from_millis(500);
+
+/// A cluster that has lost one member in so many is torn.
+const TORN_ONE_IN: usize = 4;
+
+impl Engine {
+    // ---- partitions ----
+
+    /// Something changed about who is lost: it is looked at in a moment.
+    pub(super) fn assess_soon(&mut self, now: Instant) {
+        if self.watch.is_dirty() {
+            self.timers.set_by(Timer::Assess, now + ASSESS_AFTER);
+        }
+    }
+
+    /// A member was found dead, so long ago.
+    pub(super) fn watch_failed(&mut self, now: Instant, id: NodeId, ago: Duration) {
+        let Some(member) = self.roster.member(id).filter(|m| m.is_failed()) else {
+            return;
+        };
+        let (refused, heard) = (member.refused, member.heard);
+        if refused {
+            self.watch.on_gone(id);
+        } else {
+            self.watch.on_silent(id, &self.config, now, ago);
+        }
+        if heard {
+            self.watch.on_heard(id);
+        }
+        self.assess_soon(now);
+    }
+
+    /// Tells the others whom this node hears of the lost, who do not hear it: what they would
+    /// answer to it would have made them members again by now. No more than the verdict needs.
+    pub(super) fn tell_heard(&mut self, now: Instant) {
+        for id in self.watch.take_heard(now) {
+            let member = self.roster.member(id).filter(|m| m.is_failed());
+            let Some((life, refused)) = member.map(|m| (m.standing.life, m.refused)) else {
+                continue;
+            };
+            let heard = Failed {
+                id,
+                life,
+                by: self.me,
+                accusers: self.config.verdict_quorum,
+                doubtful: false,
+                refused,
+                heard: true,
+            };
+            if self.roster.learn_how(id, refused, true) {
+                self.on_failure_known(now, self.me, &heard);
+            }
+        }
+    }
+
+    pub(super) fn assess_partition(&mut self, now: Instant) {
+        self.timers.stop(Timer::Assess);
+        if self.is_departing() {
+            return;
+        }
+        let hearing = Hearing {
+            silence: self.awareness.silence(now),
+            unanswered: self.questions.unanswered(now),
+        };
+        let others = self.everybody().saturating_sub(1);
+        let verdict = self.watch.assess(&self.config, hearing, others, now);
+        self.update_quorum();
+        self.describe_partition();
+        match verdict {
+            Verdict::Same | Verdict::Over => {}
+            Verdict::Detected => {
+                self.name_side();
+                let partition = self.partition.clone();
+                partition
+                    .into_iter()
+                    .for_each(|partition| self.event(Event::PartitionDetected(partition)));
+            }
+            Verdict::Healed { lasted, sides } => {
+                self.event(Event::PartitionHealed { lasted, sides });
+            }
+        }
+        self.resolve_split(now);
+    }
+
+    /// Whether so many are lost that the ring neighbours of most have changed, and many of those who
+    /// were to pass news on were dead: what was missed is looked for at once, not when the last
+    /// verdict has come.
+    pub(super) fn is_torn(&self) -> bool {
+        self.watch.lost().len() * TORN_ONE_IN >= self.everybody()
+    }
+
+    /// How many belong to the cluster, as far as this node knows, wherever they are.
+    fn everybody(&self) -> usize {
+        self.roster.present() + self.missing()
+    }
+
+    /// How many of them are not present. Whom this node remembers and has not met since its start
+    /// counts as well: one of a fleet that is restarted alone has no quorum.
+    fn missing(&self) -> usize {
+        self.roster.failed() + self.mates.len()
+    }
+
+    fn describe_partition(&mut self) {
+        let described = self.watch.standing().map(|open| {
+            let mut unreachable = if self.watch.is_alone() {
+                self.names_of_all_others()
+            } else {
+                self.names(self.watch.lost().iter().copied())
+            };
+            unreachable.sort_unstable();
+            Partition {
+                kind: open.kind,
+                share: unreachable.len() as f64 / self.everybody().max(1) as f64,
+                unreachable,
+                quorum: self.quorum,
+                since: open.since,
+            }
+        });
+        if self.partition != described {
+            self.partition = described;
+            self.changed.insert(self.me);
+        }
+    }
+
+    pub(super) fn names(&self, ids: impl Iterator<Item = NodeId>) -> Vec<NodeName> {
+        ids.filter_map(|id| self.name_of(id)).collect()
+    }
+
+    /// Who belongs to the cluster, as far as this node knows, and is not this node.
+    fn names_of_all_others(&self) -> Vec<NodeName> {
+        let all = self.lives().map(|(id, _)| id);
+        self.names(all.filter(|&id| id != self.me))
+    }
+
+    /// Who belongs to the cluster, as far as this node knows, at which life.
+    fn lives(&self) -> impl Iterator<Item = (NodeId, Life)> {
+        let belongs = |state| matches!(state, State::Alive | State::Failed);
+        let members = self.roster.members();
+        let members = members.filter(move |(_, member)| belongs(member.standing.state));
+        let members = members.map(|(id, member)| (id, member.standing.life));
+        let mates = self.mates.iter().filter_map(|&id| {
+            let life = self.roster.acquaintance(id)?.standing.life;
+            Some((id, life))
+        });
+        members.chain(mates)
+    }
+
+    /// The side that this node is on, or was on until just now.
+    pub(super) fn side(&self, now: Instant) -> Option<NodeId> {
+        self.watch.side(self.config.suspicion_max, now)
+    }
+
+    /// Names it by the least id of those who are on it: all of them name it alike.
+    fn name_side(&mut self) {
+        let side = if self.watch.is_alone() {
+            Some(self.me)
+        } else {
+            let present = self
+                .roster
+                .members()
+                .filter(|(_, member)| member.is_present());
+            present.map(|(id, _)| id).min()
+        };
+        self.watch.name_side(side);
+    }
+
+    // ---- quorum ----
+
+    /// Whether this side has quorum now.
+    pub(super) fn computed_quorum(&self) -> bool {
+        let (rule, tie) = (self.config.quorum, self.config.quorum_tie);
+        self.sides()
+            .has_quorum(rule, tie, || self.has_oldest(Among::All))
+    }
+
+    fn sides(&self) -> Sides {
+        Sides {
+            present: self.roster.present(),
+            lost: self.missing(),
+            alone: self.watch.is_alone(),
+        }
+    }
+
+    /// Whether the oldest member is present.
+    fn has_oldest(&self, among: Among) -> bool {
+        let age = |&(id, life): &(NodeId, Life)| (life.incarnation, id);
+        let parted = |id: &NodeId| self.is_present(*id) || self.watch.lost().contains(id);
+        let counts = |(id, _): &(NodeId, Life)| among == Among::All || parted(id);
+        let oldest = self.lives().filter(counts).min_by_key(age);
+        oldest.is_some_and(|(id, _)| self.is_present(id))
+    }
+
+    pub(super) fn update_quorum(&mut self) {
+        if self.is_departing() {
+            return;
+        }
+        let quorum = self.computed_quorum();
+        if quorum != self.quorum {
+            self.quorum = quorum;
+            self.changed.insert(self.me);
+            self.event(if quorum {
+                Event::QuorumGained
+            } else {
+                Event::QuorumLost
+            });
+        }
+    }
+
+    // ---- split brain ----
+
+    /// Goes down where the partition has stood for long enough and this side is to give up; comes
+    /// up where it is not any more.
+    fn resolve_split(&mut self, now: Instant) {
+        let policy = self.config.split_brain;
+        let Some(changed) = self.watch.standing().map(|open| open.changed) else {
+            return self.come_up();
+        };
+        let tie = self.config.quorum_tie;
+        if policy.keeps(self.sides(), tie, |among| self.has_oldest(among)) {
+            return self.come_up();
+        }
+        let due = changed + self.config.stable_after;
+        if self.down.is_none() && now < due {
+            self.timers.set_by(Timer::Assess, due);
+        } else if self.down.is_none() {
+            let downed = Downed {
+                policy,
+                present: self.roster.present(),
+                all: self.everybody(),
+                since: now,
+            };
+            self.down = Some(downed.clone());
+            self.changed.insert(self.me);
+            self.event(Event::Downed(downed));
+            self.signal(Signal::Down(true));
+        }
+    }
+
+    pub(super) fn come_up(&mut self) {
+        if self.down.take().is_some() {
+            self.changed.insert(self.me);
+            self.event(Event::Restored);
+            self.signal(Signal::Down(false));
+        }
+    }
+}
