@@ -22,7 +22,7 @@ fn reconcile(c: &mut Criterion) {
         let items = items(members);
         group.throughput(Throughput::Elements(u64::from(members)));
         group.bench_function(BenchmarkId::from_parameter(members), |b| {
-            b.iter(|| opening(black_box(&items)));
+            b.iter(|| opening(black_box(items.as_slice())));
         });
     }
     group.finish();

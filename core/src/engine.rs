@@ -681,7 +681,7 @@ impl Engine {
             self.assess_partition(now);
         }
         self.forget_the_dead(now);
-        self.roster.sweep(&self.config, now);
+        self.roster.sweep(now);
     }
 
     // ---- shared by all ----

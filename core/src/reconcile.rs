@@ -21,7 +21,8 @@
 //! message, so either side may change, restart or forget in between. Answers are bounded: what does
 //! not fit is left out from the end of the line, and as everything before it has come to be equal,
 //! the next comparison begins where this one stopped. Ranges that overlap an earlier one of their
-//! message, or are out of order, are ignored, so that answering costs one pass over the facts.
+//! message, or are out of order, are ignored, so that answering costs one pass over the facts at the most; what keeps the sums of
+//! ranges ([`Facts`]) answers at the price of the difference.
 //!
 //! Source: range-based set reconciliation (Meyer 2023), over hashed ids and with lattice facts
 //! instead of opaque items.
@@ -56,37 +57,56 @@ pub struct SummariesAnswer {
     pub want: Vec<NodeId>,
 }
 
-/// The question that begins a comparison: the hashes of the 16 top ranges of `items`, which are
-/// sorted by id, each id once.
-pub fn opening(items: &[(NodeId, Standing)]) -> Vec<RangeHash> {
+/// The facts that a node compares.
+pub trait Facts {
+    /// How many there are in a range, and their sum.
+    fn hash(&self, range: Range) -> RangeHash;
+
+    /// Those in a range, sorted by id, each id once.
+    fn within(&self, range: Range) -> Vec<(NodeId, Standing)>;
+}
+
+/// A list that is sorted by id, each id once.
+impl Facts for [(NodeId, Standing)] {
+    fn hash(&self, range: Range) -> RangeHash {
+        hash(within(self, range), range)
+    }
+
+    fn within(&self, range: Range) -> Vec<(NodeId, Standing)> {
+        within(self, range).to_vec()
+    }
+}
+
+/// The question that begins a comparison: the hashes of the 16 top ranges.
+pub fn opening(facts: &(impl Facts + ?Sized)) -> Vec<RangeHash> {
     cut(Range { prefix: 0, bits: 0 })
-        .map(|range| hash(items, range))
+        .map(|range| facts.hash(range))
         .collect()
 }
 
-/// The answer to a [`Compare`] by a node that holds `items`, sorted by id, each id once.
-pub fn answer_compare(items: &[(NodeId, Standing)], question: &Compare) -> CompareAnswer {
+/// The answer to a [`Compare`] by a node that holds these facts.
+pub fn answer_compare(facts: &(impl Facts + ?Sized), question: &Compare) -> CompareAnswer {
     let mut answer = CompareAnswer::default();
     for theirs in disjoint(&question.ranges, |hash| hash.range) {
-        let mine = hash(items, theirs.range);
-        if mine != *theirs && !answer.take(items, mine, theirs.count) {
+        let mine = facts.hash(theirs.range);
+        if mine != *theirs && !answer.take(facts, mine, theirs.count) {
             break;
         }
     }
     answer
 }
 
-/// The answer to a [`Summaries`] by a node that holds `items`, sorted by id, each id once.
-pub fn answer_summaries(items: &[(NodeId, Standing)], summaries: &Summaries) -> SummariesAnswer {
+/// The answer to a [`Summaries`] by a node that holds these facts.
+pub fn answer_summaries(facts: &(impl Facts + ?Sized), summaries: &Summaries) -> SummariesAnswer {
     let mut listed = summaries.items.clone();
     listed.sort_unstable_by(|a, b| b.cmp(a));
     listed.dedup_by_key(|(id, _)| *id);
     listed.reverse();
     let mut answer = SummariesAnswer::default();
     for &range in disjoint(&summaries.ranges, |range| *range) {
-        let (mine, theirs) = (within(items, range), within(&listed, range));
-        answer.send.extend(later(mine, theirs));
-        answer.want.extend(later(theirs, mine));
+        let (mine, theirs) = (facts.within(range), within(&listed, range));
+        answer.send.extend(later(&mine, theirs));
+        answer.want.extend(later(theirs, &mine));
     }
     answer.send.truncate(RECORDS_MAX);
     answer.want.truncate(WANT_MAX);
@@ -95,16 +115,15 @@ pub fn answer_summaries(items: &[(NodeId, Standing)], summaries: &Summaries) -> 
 
 impl CompareAnswer {
     /// Answers for one range that differs; `false` when the answer is full.
-    fn take(&mut self, items: &[(NodeId, Standing)], mine: RangeHash, theirs: u32) -> bool {
-        let held = within(items, mine.range);
-        if held.len() <= LISTED_MAX || mine.range.bits == 64 {
+    fn take(&mut self, facts: &(impl Facts + ?Sized), mine: RangeHash, theirs: u32) -> bool {
+        if mine.count as usize <= LISTED_MAX || mine.range.bits == 64 {
             self.ranges.push(mine.range);
-            self.items.extend_from_slice(held);
+            self.items.extend(facts.within(mine.range));
         } else if theirs as usize <= LISTED_MAX {
             self.compare.push(mine);
         } else {
             self.compare
-                .extend(cut(mine.range).map(|part| hash(held, part)));
+                .extend(cut(mine.range).map(|part| facts.hash(part)));
         }
         self.has_room()
     }
@@ -119,12 +138,12 @@ impl CompareAnswer {
 
 impl Range {
     /// The smallest id in it.
-    fn first(self) -> NodeId {
+    pub(crate) fn first(self) -> NodeId {
         NodeId(self.prefix)
     }
 
     /// The largest id in it.
-    fn last(self) -> NodeId {
+    pub(crate) fn last(self) -> NodeId {
         NodeId(self.prefix | u64::MAX.checked_shr(self.bits.into()).unwrap_or(0))
     }
 }
@@ -146,8 +165,8 @@ fn within(items: &[(NodeId, Standing)], range: Range) -> &[(NodeId, Standing)] {
     &items[start..end]
 }
 
-fn hash(items: &[(NodeId, Standing)], range: Range) -> RangeHash {
-    let held = within(items, range);
+/// The share in a range of one who holds these facts in it.
+pub(crate) fn hash(held: &[(NodeId, Standing)], range: Range) -> RangeHash {
     let sum = held
         .iter()
         .fold(0u64, |sum, (id, fact)| sum.wrapping_add(fact.digest(*id)));

@@ -6,6 +6,8 @@
 
 mod book;
 mod by_id;
+mod comparing;
+mod line;
 mod shelf;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -22,12 +24,10 @@ use crate::name::NodeId;
 use crate::time::Instant;
 use book::Book;
 pub(crate) use by_id::IdHasher;
+use comparing::NEVER;
+use line::{Entry, Line};
 use shelf::Shelf;
 use tombstones::Tombstones;
-
-/// The part of the autoclean time during which an absent member counts in the digest of the
-/// absent: those about to be forgotten are left out, so that forgetting causes no traffic.
-const DIGEST_AGE_DIVISOR: u32 = 2;
 
 /// What accepting a rumor changed.
 #[derive(Debug)]
@@ -78,8 +78,16 @@ pub(crate) struct Roster {
     shelf: Shelf,
     tombstones: Tombstones,
     book: Book,
+    line: Line,
+    /// When it was last looked who of the absent is old: who was not by then is still compared.
+    aged: Instant,
+    /// No absent member that is compared has been so for longer than since then.
+    eldest_compared: Instant,
+    /// No absent member has been so for longer than since then.
+    eldest: Instant,
     absent_digest: u32,
     absent_changed: Instant,
+    autoclean: Option<Duration>,
     members_max: usize,
 }
 
@@ -89,8 +97,13 @@ impl Roster {
             shelf: Shelf::default(),
             tombstones: Tombstones::new(config.tombstones_max),
             book: Book::new(config.address_book_max),
+            line: Line::new(),
+            aged: Instant::ORIGIN,
+            eldest_compared: NEVER,
+            eldest: NEVER,
             absent_digest: 0,
             absent_changed: Instant::ORIGIN,
+            autoclean: config.autoclean,
             members_max: config.members_max,
         }
     }
@@ -105,9 +118,12 @@ impl Roster {
         self.shelf.iter()
     }
 
-    /// Members that are failed or left, in the order of their ids.
-    pub(crate) fn absent(&self) -> impl Iterator<Item = (NodeId, &Member)> {
-        self.shelf.absent()
+    /// The failed member of this number, in the order of their ids.
+    pub(crate) fn failed_by_number(&self, number: usize) -> Option<(NodeId, Standing)> {
+        let (part, number) = self.line.part_of_failed(number)?;
+        let known = part.iter().filter_map(|&id| Some((id, self.member(id)?)));
+        let mut failed = known.filter(|(_, member)| member.standing.state == State::Failed);
+        failed.nth(number).map(|(id, member)| (id, member.standing))
     }
 
     /// How many are present.
@@ -238,23 +254,6 @@ impl Roster {
         self.shelf.random_present(rng, accept)
     }
 
-    /// Every fact that two rosters compare, sorted by id: the present, the absent that are not
-    /// about to be forgotten, and the tombstones.
-    pub(crate) fn items(&self, config: &Config, now: Instant) -> Vec<(NodeId, Standing)> {
-        let members = self
-            .members()
-            .filter(|(_, member)| is_compared(member, config, now));
-        let members = members.map(|(id, member)| (id, member.standing));
-        let buried = self
-            .tombstones()
-            .filter(|&(id, _)| self.tombstone(id).is_some() && !self.shelf.contains(id));
-        let mut items: Vec<_> = members
-            .chain(buried.map(|(id, a)| (id, Standing::removed(a))))
-            .collect();
-        items.sort_unstable_by_key(|&(id, _)| id);
-        items
-    }
-
     /// What is held about somebody, as a rumor.
     pub(crate) fn rumor(&self, id: NodeId, now: Instant) -> Option<Rumor> {
         match self.member(id) {
@@ -314,7 +313,7 @@ impl Roster {
                 present().count()
             ));
         }
-        Ok(())
+        self.check_line()
     }
 
     /// Makes the sums wrong.
@@ -392,7 +391,7 @@ impl Roster {
         }
         if standing.is_present() && member.is_present() {
             let was_suspected = member.suspected;
-            self.shelf.set_standing(now, id, standing);
+            self.change(id, |roster| roster.shelf.set_standing(now, id, standing));
             return Transition::Renewed {
                 was_suspected,
                 restarted,
@@ -430,7 +429,7 @@ impl Roster {
             refused: false,
             heard: false,
         };
-        self.shelf.insert(id, member);
+        self.change(id, |roster| roster.shelf.insert(id, member));
         if standing.is_present() {
             return Transition::Joined { was: None };
         }
@@ -445,7 +444,7 @@ impl Roster {
         if standing <= was {
             return Transition::Stale;
         }
-        self.shelf.set_standing(now, id, standing);
+        self.change(id, |roster| roster.shelf.set_standing(now, id, standing));
         let change = Change {
             was_present: was.is_present(),
         };
@@ -462,7 +461,16 @@ impl Roster {
         if self.tombstones.cover(id, admission) {
             return Transition::Stale;
         }
-        self.tombstones.put(id, admission);
+        let dropped = self.change(id, |roster| roster.tombstones.put(id, admission));
+        let dropped = dropped.filter(|(oldest, _)| !self.shelf.contains(*oldest));
+        if let Some((oldest, admission)) = dropped {
+            let was = Entry {
+                is_known: true,
+                is_failed: false,
+                compared: Some(Standing::removed(admission)),
+            };
+            self.line.replace(oldest, was, Entry::default());
+        }
         self.book.end(id, admission);
         let outlived = self
             .member(id)
@@ -470,7 +478,8 @@ impl Roster {
         if outlived {
             return Transition::Stale;
         }
-        Transition::Removed(self.shelf.take(id).map(Box::new))
+        let removed = self.change(id, |roster| roster.shelf.take(id));
+        Transition::Removed(removed.map(Box::new))
     }
 
     /// Marks a present member as suspected or not. False where nothing changed.
@@ -480,7 +489,7 @@ impl Roster {
 
     /// Forgets an absent member; its life stays in the address book as a floor.
     pub(crate) fn forget(&mut self, id: NodeId) -> Option<Member> {
-        let member = self.shelf.take(id)?;
+        let member = self.change(id, |roster| roster.shelf.take(id))?;
         self.book.put(acquaintance(&member));
         Some(member)
     }
@@ -496,33 +505,19 @@ impl Roster {
         self.book.strike(id);
     }
 
-    /// Whom to forget: absent members whose time is over.
-    pub(crate) fn forgettable(&self, config: &Config, now: Instant) -> Vec<NodeId> {
-        let Some(autoclean) = config.autoclean else {
+    /// Whom to forget: absent members whose time is over, in the order of their ids.
+    pub(crate) fn forgettable(&mut self, now: Instant) -> Vec<NodeId> {
+        let over = |autoclean: &Duration| now.since(self.eldest) >= *autoclean;
+        let Some(autoclean) = self.autoclean.filter(over) else {
             return Vec::new();
         };
-        let over = self
-            .absent()
-            .filter(|(_, member)| now.since(member.since) >= autoclean);
-        over.map(|(id, _)| id).collect()
-    }
-
-    /// Brings the digest of the absent up to date.
-    pub(crate) fn sweep(&mut self, config: &Config, now: Instant) {
-        let absent = self
-            .absent()
-            .filter(|(_, member)| is_compared(member, config, now));
-        let absent = absent.map(|(id, member)| member.standing.digest(id));
-        let buried = self
-            .tombstones()
-            .filter(|&(id, _)| self.tombstone(id).is_some());
-        let buried = buried.map(|(id, admission)| Standing::removed(admission).digest(id));
-        let sum = absent.chain(buried).fold(0u64, u64::wrapping_add);
-        let digest = (sum ^ sum >> 32) as u32;
-        if digest != self.absent_digest {
-            self.absent_digest = digest;
-            self.absent_changed = now;
-        }
+        let absent = self.members().filter(|(_, member)| !member.is_present());
+        let eldest = absent.clone().map(|(_, member)| member.since).min();
+        let over = absent.filter(|(_, member)| now.since(member.since) >= autoclean);
+        let mut over: Vec<_> = over.map(|(id, _)| id).collect();
+        over.sort_unstable();
+        self.eldest = eldest.unwrap_or(NEVER);
+        over
     }
 
     /// Starts afresh in another cluster. Nothing of the old one may be taken for a fact there.
@@ -530,6 +525,8 @@ impl Roster {
         self.shelf = Shelf::default();
         self.tombstones.clear();
         self.book.clear();
+        self.line = Line::new();
+        (self.eldest, self.eldest_compared) = (NEVER, NEVER);
         self.absent_digest = 0;
     }
 }
@@ -540,9 +537,4 @@ fn acquaintance(member: &Member) -> Acquaintance {
         address: member.profile.address,
         standing: member.standing,
     }
-}
-
-fn is_compared(member: &Member, config: &Config, now: Instant) -> bool {
-    let young = |autoclean: Duration| now.since(member.since) < autoclean / DIGEST_AGE_DIVISOR;
-    member.is_present() || config.autoclean.is_none_or(young)
 }

@@ -46,7 +46,7 @@ fn compare(sides: &mut [Held; 2]) -> Cost {
     let mut cost = Cost::default();
     let question = Compare {
         cluster: CLUSTER,
-        ranges: opening(&items(&sides[0])),
+        ranges: opening(items(&sides[0]).as_slice()),
     };
     let mut on_the_way = VecDeque::from([(1, 1, Message::Compare(question))]);
     while let Some((to, depth, message)) = on_the_way.pop_front() {
@@ -61,7 +61,7 @@ fn compare(sides: &mut [Held; 2]) -> Cost {
         let mut reply = |message| on_the_way.push_back((1 - to, depth + 1, message));
         match message {
             Message::Compare(question) => {
-                let answer = answer_compare(&items(mine), &question);
+                let answer = answer_compare(items(mine).as_slice(), &question);
                 if !answer.compare.is_empty() {
                     let ranges = answer.compare;
                     reply(Message::Compare(Compare {
@@ -79,7 +79,7 @@ fn compare(sides: &mut [Held; 2]) -> Cost {
                 }
             }
             Message::Summaries(summaries) => {
-                let answer = answer_summaries(&items(mine), &summaries);
+                let answer = answer_summaries(items(mine).as_slice(), &summaries);
                 // The records themselves: the sender's facts, taken over by the receiver.
                 cost.records += answer.send.len();
                 answer
@@ -223,12 +223,12 @@ proptest! {
             RangeHash { range: Range { prefix, bits }, count, sum }
         }).collect();
         let plain = ranges.iter().map(|hash| hash.range).collect();
-        let answer = answer_compare(&items(&held), &Compare { cluster: CLUSTER, ranges });
+        let answer = answer_compare(items(&held).as_slice(), &Compare { cluster: CLUSTER, ranges });
         prop_assert!(answer.items.len() <= held.len());
         prop_assert!(answer.compare.is_sorted_by(|a, b| a.range.prefix < b.range.prefix));
         prop_assert!(answer.items.is_sorted_by(|a, b| a.0 < b.0));
         let summaries = Summaries { cluster: CLUSTER, ranges: plain, items: listed };
-        let answer = answer_summaries(&items(&held), &summaries);
+        let answer = answer_summaries(items(&held).as_slice(), &summaries);
         prop_assert!(answer.send.iter().all(|id| held.contains_key(id)));
         prop_assert!(answer.send.is_sorted_by(|a, b| a < b));
         prop_assert!(answer.want.is_sorted_by(|a, b| a < b));
@@ -292,7 +292,9 @@ fn a_single_answer_never_sends_more_than_one_message_holds() {
         items: Vec::new(),
     };
     assert_eq!(
-        answer_summaries(&items(&many), &nothing).send.len(),
+        answer_summaries(items(&many).as_slice(), &nothing)
+            .send
+            .len(),
         RECORDS_MAX
     );
 }
@@ -309,5 +311,10 @@ fn ranges_that_overlap_are_answered_once() {
         cluster: CLUSTER,
         ranges: vec![everything; 50],
     };
-    assert_eq!(answer_compare(&items(&held), &question).compare.len(), 16);
+    assert_eq!(
+        answer_compare(items(&held).as_slice(), &question)
+            .compare
+            .len(),
+        16
+    );
 }

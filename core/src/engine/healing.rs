@@ -63,12 +63,8 @@ impl Engine {
     }
 
     fn random_failed(&mut self) -> Option<(Contact, Standing)> {
-        let failed = self
-            .roster
-            .absent()
-            .filter(|(_, member)| member.standing.state == State::Failed);
-        let failed: Vec<_> = failed.map(|(id, member)| (id, member.standing)).collect();
-        let &(id, standing) = failed.get(self.rng.usize(..failed.len().max(1)))?;
+        let number = self.rng.usize(..self.roster.failed().max(1));
+        let (id, standing) = self.roster.failed_by_number(number)?;
         Some((self.contact(id)?, standing))
     }
 
@@ -158,7 +154,7 @@ impl Engine {
         if !self.quorum || self.down.is_some() {
             return;
         }
-        for id in self.roster.forgettable(&self.config, now) {
+        for id in self.roster.forgettable(now) {
             let Some(member) = self.roster.forget(id) else {
                 continue;
             };

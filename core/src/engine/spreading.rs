@@ -536,7 +536,7 @@ impl Engine {
     /// Begins a comparison.
     pub(super) fn compare_with(&mut self, now: Instant, peer: NodeId) {
         self.stats.reconciliations += 1;
-        let ranges = reconcile::opening(&self.roster.items(&self.config, now));
+        let ranges = reconcile::opening(&self.roster.compared(now));
         let compare = Compare {
             cluster: self.cluster,
             ranges,
@@ -549,8 +549,7 @@ impl Engine {
             self.stats.foreign_packets += 1;
             return;
         }
-        let items = self.roster.items(&self.config, now);
-        let answer = reconcile::answer_compare(&items, compare);
+        let answer = reconcile::answer_compare(&self.roster.compared(now), compare);
         let mut messages = Vec::new();
         if !answer.compare.is_empty() {
             messages.push(Message::Compare(Compare {
@@ -576,8 +575,7 @@ impl Engine {
             self.stats.foreign_packets += 1;
             return;
         }
-        let items = self.roster.items(&self.config, now);
-        let mut answer = reconcile::answer_summaries(&items, summaries);
+        let mut answer = reconcile::answer_summaries(&self.roster.compared(now), summaries);
         let unshown = self.take_unshown(now, &mut answer.want, summaries);
         self.send_packets_of(from, unshown);
         if !answer.want.is_empty() {

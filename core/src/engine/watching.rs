@@ -80,9 +80,12 @@ impl Engine {
             unanswered: self.questions.unanswered(now),
         };
         let others = self.everybody().saturating_sub(1);
+        let dirty = self.watch.is_dirty();
         let verdict = self.watch.assess(&self.config, hearing, others, now);
         self.update_quorum();
-        self.describe_partition();
+        if dirty || !self.is_partition_described() {
+            self.describe_partition();
+        }
         match verdict {
             Verdict::Same | Verdict::Over => {}
             Verdict::Detected => {
@@ -127,7 +130,7 @@ impl Engine {
             unreachable.sort_unstable();
             Partition {
                 kind: open.kind,
-                share: unreachable.len() as f64 / self.everybody().max(1) as f64,
+                share: self.share(unreachable.len()),
                 unreachable,
                 quorum: self.quorum,
                 since: open.since,
@@ -141,6 +144,25 @@ impl Engine {
 
     pub(super) fn names(&self, ids: impl Iterator<Item = NodeId>) -> Vec<NodeName> {
         ids.filter_map(|id| self.name_of(id)).collect()
+    }
+
+    /// Whether the description of a cut still holds, where nobody was lost or came back since.
+    fn is_partition_described(&self) -> bool {
+        match (&self.partition, self.watch.standing()) {
+            (None, None) => true,
+            (Some(described), Some(open)) => {
+                !self.watch.is_alone()
+                    && described.kind == open.kind
+                    && described.quorum == self.quorum
+                    && described.share == self.share(described.unreachable.len())
+            }
+            _ => false,
+        }
+    }
+
+    /// The part of all that so many are.
+    fn share(&self, count: usize) -> f64 {
+        count as f64 / self.everybody().max(1) as f64
     }
 
     /// Who belongs to the cluster, as far as this node knows, and is not this node.

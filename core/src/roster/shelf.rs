@@ -1,17 +1,18 @@
 //! The shelf of members, with what is counted and summed of them.
 
-use std::collections::BTreeSet;
-
 use super::by_id::ById;
 use crate::member::{Fingerprint, Member, Standing, State};
 use crate::name::NodeId;
 use crate::time::Instant;
 
+/// A full shelf makes room for this share of its members, one in so many, and for this many.
+const ROOM_DIVISOR: usize = 8;
+const ROOM_MIN: usize = 4;
+
 /// Members by id: present, failed, left.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Shelf {
     members: ById<Member>,
-    absent: BTreeSet<NodeId>,
     present: usize,
     failed: usize,
     fingerprint: Fingerprint,
@@ -32,11 +33,6 @@ impl Shelf {
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (NodeId, &Member)> + Clone {
         self.members.iter().map(|(&id, member)| (id, member))
-    }
-
-    /// Members that are failed or left, in the order of their ids.
-    pub(super) fn absent(&self) -> impl Iterator<Item = (NodeId, &Member)> {
-        self.absent.iter().map(|id| (*id, &self.members[id]))
     }
 
     pub(super) fn len(&self) -> usize {
@@ -82,6 +78,10 @@ impl Shelf {
 
     pub(super) fn insert(&mut self, id: NodeId, member: Member) {
         let standing = member.standing;
+        if self.members.len() == self.members.capacity() {
+            let room = ROOM_MIN.max(self.members.len() / ROOM_DIVISOR);
+            self.members.reserve_exact(room);
+        }
         self.members.insert(id, member);
         self.count_in(id, standing);
     }
@@ -127,7 +127,6 @@ impl Shelf {
             self.present += 1;
             self.fingerprint = self.fingerprint.with(standing.digest(id));
         } else {
-            self.absent.insert(id);
             self.failed += usize::from(standing.state == State::Failed);
         }
     }
@@ -137,7 +136,6 @@ impl Shelf {
             self.present -= 1;
             self.fingerprint = self.fingerprint.without(standing.digest(id));
         } else {
-            self.absent.remove(&id);
             self.failed -= usize::from(standing.state == State::Failed);
         }
     }

@@ -34,13 +34,14 @@ impl Tombstones {
     }
 
     /// Ends an admission; an earlier tombstone of the same name goes, and the oldest of all where
-    /// they are too many.
-    pub(super) fn put(&mut self, id: NodeId, admission: Admission) {
+    /// they are too many: that one is returned.
+    pub(super) fn put(&mut self, id: NodeId, admission: Admission) -> Option<(NodeId, Admission)> {
         self.ended.shift_remove(&id);
         self.ended.insert(id, admission);
         if self.ended.len() > self.max {
-            self.ended.shift_remove_index(0);
+            return self.ended.shift_remove_index(0);
         }
+        None
     }
 
     pub(super) fn clear(&mut self) {
