@@ -322,6 +322,21 @@ impl Roster {
         self.shelf.miscount();
     }
 
+    /// Whether a fact about a member, and all that comes with it, is held or outranked.
+    pub(crate) fn is_known(&self, rumor: &Rumor) -> bool {
+        let Some(member) = self.member(rumor.id()) else {
+            return false;
+        };
+        let later = match rumor {
+            Rumor::Alive(profile) | Rumor::Absent { profile, .. } => {
+                profile.supersedes(&member.profile)
+            }
+            Rumor::Failed(_) | Rumor::Left { .. } => false,
+            Rumor::Removed { .. } => true,
+        };
+        !later && rumor.standing() <= member.standing
+    }
+
     // ---- changing ----
 
     /// Merges a fact.

@@ -165,6 +165,12 @@ impl Engine {
         forward: bool,
     ) -> bool {
         let id = rumor.id();
+        if self.roster.is_known(rumor) {
+            // Most of what comes: the same from each neighbour.
+            self.gossip.on_heard_again(rumor);
+            self.stats.stale_rumors += 1;
+            return false;
+        }
         let event = self.member_event(id);
         let removal = matches!(rumor, Rumor::Removed { .. });
         let known = removal.then(|| self.last_known(id)).flatten();
