@@ -25,6 +25,10 @@ const RETURN_PAUSE_MIN: Duration = Duration::from_millis(500);
 const RETURN_PAUSE_MAX: Duration = Duration::from_secs(5);
 /// The most peers that news go to for having come back just now.
 pub(super) const BRIDGES_MAX: usize = 64;
+/// The most of them who were only heard of. When a whole side comes back, news reach everybody over
+/// the rings as soon as a few from over there are on them; each bridge more is a handshake and a
+/// copy of all news, for every member.
+const BRIDGES_HEARSAY_MAX: usize = 4;
 
 impl Engine {
     // ---- contacting the lost ----
@@ -84,6 +88,13 @@ impl Engine {
     pub(super) fn bridge(&mut self, now: Instant, id: NodeId) {
         if self.bridges.len() < BRIDGES_MAX || self.bridges.contains_key(&id) {
             self.bridges.insert(id, now + self.config.bridge);
+        }
+    }
+
+    /// The same for one who did not come itself: others brought the news of it.
+    pub(super) fn bridge_by_hearsay(&mut self, now: Instant, id: NodeId) {
+        if self.bridges.len() < BRIDGES_HEARSAY_MAX {
+            self.bridge(now, id);
         }
     }
 

@@ -302,7 +302,7 @@ impl Engine {
             let how = same.map_or(Return::Restarted, |profile| Return::Lived(profile.side));
             self.watch.on_returned(id, how);
             self.assess_soon(now);
-            self.bridge(now, id);
+            self.bridge_by_hearsay(now, id);
             if self.returned.len() < RETURNED_MAX {
                 self.returned.insert(id, now);
             }
