@@ -85,17 +85,13 @@ fn a_killed_node_is_accounted_for_from_the_accusation_to_the_verdict() {
     members[1]
         .convoke(&["cluster", "force-leave", &dead.name])
         .expect_code(0);
-    eventually(
-        "the others know of the removal",
-        Duration::from_secs(2),
-        || {
-            let told = account(&dead.name, &members[0]);
-            let removed = of_kind(&told, "removed").len();
-            (told["member"].is_null() && removed == members.len())
-                .then_some(())
-                .ok_or_else(|| format!("{told:#}"))
-        },
-    );
+    eventually("the others know of the removal", DETECTED, || {
+        let told = account(&dead.name, &members[0]);
+        let removed = of_kind(&told, "removed").len();
+        (told["member"].is_null() && removed == members.len())
+            .then_some(())
+            .ok_or_else(|| format!("{told:#}"))
+    });
     let words = members[0].convoke(&["why", &dead.name]);
     let first = format!("{} is not in the cluster.", dead.name);
     assert!(words.stdout.starts_with(&first), "{words:#?}");
