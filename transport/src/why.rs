@@ -81,7 +81,8 @@ pub(crate) fn read(told: &[Vec<u8>], moment: SystemTime) -> Vec<Testimony> {
         .map(|told: Told| Testimony {
             at: moment
                 .checked_sub(Duration::from_micros(told.age_us))
-                .unwrap_or(SystemTime::UNIX_EPOCH),
+                .unwrap_or(SystemTime::UNIX_EPOCH)
+                .max(SystemTime::UNIX_EPOCH),
             incarnation: told.incarnation,
             what: told.what,
         })
