@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Engine;
 use crate::case::What;
-use crate::member::{Admission, Standing, State};
+use crate::member::{Admission, Standing};
 use crate::message::{Contact, Intent, Message, Ping, Rumor};
 use crate::name::NodeId;
 use crate::output::{Class, Event, MemberEvent, Target};
