@@ -61,7 +61,9 @@ fn oldest(world: &World) -> usize {
         let profile = world.nodes[*n].engine().profile();
         (profile.life.incarnation, profile.id())
     };
-    (0..world.nodes.len()).min_by_key(age).unwrap()
+    (0..world.nodes.len())
+        .min_by_key(age)
+        .expect("there are nodes")
 }
 
 /// The network is whole: everybody is up, and says so.
@@ -139,7 +141,7 @@ fn the_oldest_that_is_alone_gives_up_and_a_dead_oldest_does_not_count() {
     world.crash(first);
     world.run_for(s(60));
     let age = |n: &usize| world.nodes[*n].engine().profile().life.incarnation;
-    let second = *rest.iter().min_by_key(|n| age(n)).unwrap();
+    let second = *rest.iter().min_by_key(|n| age(n)).expect("there is one");
     let three = rest.iter().copied().filter(|n| *n != second).take(2);
     let with: Vec<_> = three.chain([second]).collect();
     let without: Vec<_> = rest.iter().copied().filter(|n| !with.contains(n)).collect();
