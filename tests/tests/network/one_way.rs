@@ -68,7 +68,7 @@ fn one_that_nobody_hears() {
 fn a_half_that_does_not_hear_the_other() {
     let ground = Ground::new();
     let halves: [Hosts; 2] = [1..=6, 7..=12];
-    let mut healed = Vec::new();
+    let (mut noticed, mut healed) = (Vec::new(), Vec::new());
     for _ in 0..rounds() {
         let marks = ground.mark();
         ground.network.cut(&Cut::one_way(&halves[0], &halves[1]));
@@ -89,10 +89,7 @@ fn a_half_that_does_not_hear_the_other() {
             })
         };
         eventually("every node has the right verdict", PATIENCE, all_right);
-        figures::tell(
-            "one half deaf to the other: the right verdict everywhere",
-            &[began.elapsed()],
-        );
+        noticed.push(began.elapsed());
         let rest = lasting(20, 60).saturating_sub(began.elapsed());
         throughout("the verdicts stand while the cut lasts", rest, all_right);
         ground.network.mend();
@@ -101,5 +98,9 @@ fn a_half_that_does_not_hear_the_other() {
             ground.expect_none_failed_among(half, &marks);
         }
     }
+    figures::tell(
+        "one half deaf to the other: the right verdict everywhere",
+        &noticed,
+    );
     figures::tell("one half deaf to the other: one cluster again", &healed);
 }
