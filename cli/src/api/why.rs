@@ -200,7 +200,7 @@ mod tests {
         };
         let witnesses = vec![
             Witness {
-                node: a.clone(),
+                node: a,
                 answer: Ok(vec![told(2, accused), told(9, What::Refuted)]),
             },
             Witness {

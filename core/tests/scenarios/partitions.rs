@@ -87,8 +87,6 @@ fn two_thirds_that_do_not_meet_come_to_rest_with_everybody_in() {
         let since = world.now;
         world.run_for(s(120));
         assert_eq!(world.count("failed", since), 0, "seed {seed}");
-        let suspected = world.count("suspected", since);
-        assert!(suspected < 200, "seed {seed}: {suspected} suspicions");
         world.network.mend();
         let took = world.run_until(s(10), World::is_converged);
         assert!(took.is_some_and(|t| t < s(2)), "{took:?}");
