@@ -9,17 +9,24 @@ use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 use std::time::Duration;
 
 use convoke_core::{Class, Config as EngineConfig, Contact, Instant, NodeId, Target};
-use quinn::{ClientConfig, Connection, VarInt};
+use quinn::{ClientConfig, Connecting, Connection, ConnectionError, VarInt};
 use tokio::time::timeout;
 
+use crate::hail::Unease;
 use crate::identity::{self, GOSSIP_ALPN, server_name};
 use crate::input::Input;
+use crate::knock::Knocker;
 use crate::link::{Close, Link};
 use crate::rim::Rim;
 use crate::{accept, refusal};
 
 /// How long a handshake may take.
 const DIAL_TIMEOUT: Duration = Duration::from_secs(2);
+/// When a handshake repeats its first packet, about.
+const REPEATED_AFTER: Duration = Duration::from_millis(300);
+/// The part of the datagrams' patience that a handshake gets where nobody answered a hail. On a LAN
+/// that is one packet.
+const LAST_TRY_DIVISOR: u32 = 3;
 /// Handshakes that this node begins at a time. A handshake costs a millisecond of CPU.
 const DIALS_MAX: usize = 64;
 /// Peers that may wait for their dial. Packets for more are dropped and counted.
@@ -42,6 +49,8 @@ pub(crate) struct Dials {
     running: usize,
     /// How long datagrams wait for a dial to begin, and then for its end.
     patience: Duration,
+    knocker: Arc<Knocker>,
+    unease: Arc<Unease>,
     redialed: HashMap<NodeId, Instant>,
 }
 
@@ -88,7 +97,7 @@ impl Waiting {
 }
 
 impl Dials {
-    pub(crate) fn new(rim: Arc<Rim>, engine: &EngineConfig) -> Self {
+    pub(crate) fn new(rim: Arc<Rim>, knocker: Arc<Knocker>, engine: &EngineConfig) -> Self {
         Self {
             named: rim.identity.client_config(GOSSIP_ALPN),
             stranger: rim.identity.stranger_config(GOSSIP_ALPN),
@@ -98,6 +107,8 @@ impl Dials {
             ordinary: VecDeque::new(),
             running: 0,
             patience: engine.cold_patience().min(DIAL_TIMEOUT),
+            knocker,
+            unease: Arc::default(),
             redialed: HashMap::new(),
         }
     }
@@ -123,6 +134,11 @@ impl Dials {
             self.rim.counters.sends_dropped.add();
         }
         self.run();
+    }
+
+    /// Somebody is silent, as the engine found: what it sends next may be for nobody.
+    pub(crate) fn expect_silence(&self, now: Instant) {
+        self.unease.note(now);
     }
 
     fn begin(&mut self, key: Key, target: Target, packets: Packets, class: Class) {
@@ -203,17 +219,24 @@ impl Dials {
                 continue;
             }
             open.begun = true;
-            let (target, waiting) = (open.target.clone(), open.waiting.clone());
-            let config = match target {
-                Target::Node(_) => self.named.clone(),
-                Target::Address(_) => self.stranger.clone(),
+            let attempt = Attempt {
+                rim: self.rim.clone(),
+                config: match open.target {
+                    Target::Node(_) => self.named.clone(),
+                    Target::Address(_) => self.stranger.clone(),
+                },
+                target: open.target.clone(),
+                patience,
+                waiting: open.waiting.clone(),
+                knocker: self.knocker.clone(),
+                unease: self.unease.clone(),
             };
             self.running += 1;
             self.rim.counters.dials.add();
-            let rim = self.rim.clone();
             self.rim.tasks.spawn(async move {
-                let result = dial(&rim, &target, config, patience, &waiting).await;
-                rim.hand_in(Input::Dialed { target, result }).await;
+                let result = attempt.dial().await;
+                let target = attempt.target;
+                attempt.rim.hand_in(Input::Dialed { target, result }).await;
             });
         }
     }
@@ -257,52 +280,96 @@ fn key(target: &Target) -> Key {
     }
 }
 
-async fn dial(
-    rim: &Arc<Rim>,
-    target: &Target,
+/// A dial's task.
+struct Attempt {
+    rim: Arc<Rim>,
+    target: Target,
     config: ClientConfig,
     patience: Duration,
-    waiting: &Waiting,
-) -> Result<Arc<Link>, String> {
-    let (id, address) = key(target);
-    let endpoints = rim.endpoints().ok_or("this node has ended")?;
-    let server = id.map_or_else(|| "any.convoke.internal".to_owned(), server_name);
-    let to = as_family_of(
-        endpoints
-            .gossip
-            .local_addr()
-            .map_err(|error| error.to_string())?,
-        address,
-    );
-    let connecting = endpoints.gossip.connect_with(config, to, &server);
-    drop(endpoints);
-    let mut connecting =
-        connecting.map_err(|error| format!("{address} can't be dialed: {error}"))?;
-    let mut answer = timeout(patience, &mut connecting).await;
-    if answer.is_err() && !waiting.gives_up() {
-        answer = timeout(DIAL_TIMEOUT.saturating_sub(patience), connecting).await;
-    }
-    let connection = match answer {
-        Ok(Ok(connection)) => connection,
-        Ok(Err(error)) => {
-            if refusal::is_refusal(&error) {
-                rim.log_limited(address, || refusal::in_words(&error));
+    waiting: Arc<Waiting>,
+    knocker: Arc<Knocker>,
+    unease: Arc<Unease>,
+}
+
+impl Attempt {
+    async fn dial(&self) -> Result<Arc<Link>, String> {
+        let rim = &self.rim;
+        let (_, address) = key(&self.target);
+        let answer = if self.is_there().await {
+            self.shake_hands(self.connect()?).await
+        } else if self.unease.on_silence(rim.now()) {
+            let limit = self.patience / LAST_TRY_DIVISOR;
+            timeout(limit, self.connect()?).await.ok()
+        } else {
+            None
+        };
+        let connection = match answer {
+            Some(Ok(connection)) => connection,
+            Some(Err(error)) => {
+                if refusal::is_refusal(&error) {
+                    rim.log_limited(address, || refusal::in_words(&error));
+                }
+                return Err(format!("{address} {}", refusal::in_words(&error)));
             }
-            return Err(format!("{address} {}", refusal::in_words(&error)));
+            None => {
+                return Err(format!(
+                    "{address} does not answer: is the node running, and is its UDP port open?"
+                ));
+            }
+        };
+        let contact = examine(rim, &self.target, &connection)?;
+        Ok(accept::establish(
+            rim,
+            connection,
+            contact,
+            Some(self.target.clone()),
+        ))
+    }
+
+    /// Whether the target answers a hail. None is sent while everybody answers.
+    async fn is_there(&self) -> bool {
+        match &self.target {
+            Target::Node(contact) if self.unease.is_felt(self.rim.now()) => {
+                self.knocker.hail(contact, self.patience).await
+                    || (!self.waiting.gives_up() && self.knocker.hail(contact, self.rest()).await)
+            }
+            _ => true,
         }
-        Err(_) => {
-            return Err(format!(
-                "{address} does not answer: is the node running, and is its UDP port open?"
-            ));
+    }
+
+    /// What a dial for a stream has beyond the datagrams' time.
+    fn rest(&self) -> Duration {
+        DIAL_TIMEOUT.saturating_sub(self.patience)
+    }
+
+    fn connect(&self) -> Result<Connecting, String> {
+        let (id, address) = key(&self.target);
+        let endpoints = self.rim.endpoints().ok_or("this node has ended")?;
+        let server = id.map_or_else(|| "any.convoke.internal".to_owned(), server_name);
+        let local = endpoints.gossip.local_addr();
+        let to = as_family_of(local.map_err(|error| error.to_string())?, address);
+        let connecting = endpoints
+            .gossip
+            .connect_with(self.config.clone(), to, &server);
+        connecting.map_err(|error| format!("{address} can't be dialed: {error}"))
+    }
+
+    /// `None`: nobody answered for as long as it was worth.
+    async fn shake_hands(
+        &self,
+        mut connecting: Connecting,
+    ) -> Option<Result<Connection, ConnectionError>> {
+        let soon = REPEATED_AFTER.min(self.patience);
+        if let Ok(answer) = timeout(soon, &mut connecting).await {
+            return Some(answer);
         }
-    };
-    let contact = examine(rim, target, &connection)?;
-    Ok(accept::establish(
-        rim,
-        connection,
-        contact,
-        Some(target.clone()),
-    ))
+        self.unease.note(self.rim.now());
+        let mut answer = timeout(self.patience - soon, &mut connecting).await;
+        if answer.is_err() && !self.waiting.gives_up() {
+            answer = timeout(self.rest(), connecting).await;
+        }
+        answer.ok()
+    }
 }
 
 /// Whether the node that answered is the one that was meant.

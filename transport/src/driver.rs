@@ -53,7 +53,7 @@ pub(crate) struct Driver {
     rim: Arc<Rim>,
     engine: Engine,
     dials: Dials,
-    knocker: Knocker,
+    knocker: Arc<Knocker>,
     seeds: Seeds,
     publisher: Publisher,
     memory: Memory,
@@ -74,8 +74,9 @@ impl Driver {
         memory: Memory,
         callbacks: Callbacks,
     ) -> Self {
+        let knocker = Arc::new(knocker);
         Self {
-            dials: Dials::new(rim.clone(), engine.config()),
+            dials: Dials::new(rim.clone(), knocker.clone(), engine.config()),
             seeds: Seeds::default(),
             caller: Caller::start(callbacks, rim.clone()),
             swept: rim.now(),
@@ -325,8 +326,10 @@ impl Driver {
 
     fn on_event(&mut self, now: Instant, event: Event) {
         match &event {
+            Event::MemberSuspected(_) => self.dials.expect_silence(now),
             // Another try at it is to be a fresh connection: an old one would be backing off.
             Event::MemberFailed { member, .. } => {
+                self.dials.expect_silence(now);
                 self.rim
                     .pool
                     .close(member.name.id(), Close::Gone, "this node is held as failed");

@@ -23,11 +23,12 @@ use std::time::Duration;
 use convoke_core::{NodeId, NodeName};
 use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
 use quinn::{EndpointConfig, IdleTimeout, TransportConfig, VarInt};
-use quinn_proto::HashedConnectionIdGenerator;
+use quinn_proto::{ConnectionIdGenerator, HashedConnectionIdGenerator};
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     KeyUsagePurpose, SanType,
 };
+use ring::rand::{SecureRandom, SystemRandom};
 use ring::{hkdf, hmac};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{Resumption, verify_server_cert_signed_by_trust_anchor};
@@ -39,6 +40,7 @@ use thiserror::Error;
 use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
+use crate::hail::{HAIL_BYTES, Hail, TOKEN_BYTES};
 use crate::secret::Secret;
 
 /// The protocol of the gossip port. A peer that speaks another is refused in the handshake.
@@ -77,8 +79,7 @@ pub struct Identity {
     authority: Arc<RootCertStore>,
     certificate: CertificateDer<'static>,
     key: Arc<Zeroizing<Vec<u8>>>,
-    reset_key: Arc<hmac::Key>,
-    connection_id_key: u64,
+    derived: Arc<Derived>,
 }
 
 /// Why no identity could be made.
@@ -103,16 +104,13 @@ impl Identity {
         let mut authority = RootCertStore::empty();
         authority.add(root).map_err(|error| wrong(&error))?;
         let (certificate, key) = certificate(name, &issuer).map_err(|error| wrong(&error))?;
-        let reset_key: [u8; 32] = derived.key(&[b"stateless reset", name.as_str().as_bytes()]);
-        let connection_id_key = derived.key(&[b"connection id", name.as_str().as_bytes()]);
         Ok(Self {
             name: name.clone(),
             provider: Arc::new(rustls::crypto::ring::default_provider()),
             authority: Arc::new(authority),
             certificate,
             key: Arc::new(Zeroizing::new(key.serialize_der())),
-            reset_key: Arc::new(hmac::Key::new(hmac::HMAC_SHA256, &reset_key)),
-            connection_id_key: u64::from_le_bytes(connection_id_key),
+            derived: Arc::new(derived),
         })
     }
 
@@ -163,10 +161,29 @@ impl Identity {
 
     /// How an endpoint of this node names its connections and disowns those of a former process.
     pub fn endpoint_config(&self) -> EndpointConfig {
-        let mut config = EndpointConfig::new(self.reset_key.clone());
-        let key = self.connection_id_key;
+        let mut config = EndpointConfig::new(Arc::new(self.derived.reset_key(&self.name)));
+        let key = self.derived.connection_id_key(&self.name);
         config.cid_generator(move || Box::new(HashedConnectionIdGenerator::from_key(key)));
+        // Many may hail at once, and each answer is smaller than what it answers.
+        config.min_reset_interval(Duration::ZERO);
         config
+    }
+
+    /// A hail for the node of this name.
+    pub(crate) fn hail(&self, name: &NodeName) -> Hail {
+        let key = self.derived.connection_id_key(name);
+        let id = HashedConnectionIdGenerator::from_key(key).generate_cid();
+        let tag = hmac::sign(&self.derived.reset_key(name), &id);
+        let mut token = [0; TOKEN_BYTES];
+        token.copy_from_slice(&tag.as_ref()[..TOKEN_BYTES]);
+        let mut packet = [0; HAIL_BYTES];
+        SystemRandom::new()
+            .fill(&mut packet)
+            .expect("the system has random numbers");
+        // A short header: the fixed bit is set, the long form's is not.
+        packet[0] = 0x40 | packet[0] & 0x3f;
+        packet[1..=id.len()].copy_from_slice(&id);
+        Hail { packet, token }
     }
 
     /// Whether the other end of a connection is this very process.
@@ -266,6 +283,17 @@ impl Derived {
             .fill(&mut key)
             .expect("the length is the one that was asked for");
         key
+    }
+
+    /// What the node of this name disowns connections of a former process with.
+    fn reset_key(&self, name: &NodeName) -> hmac::Key {
+        let key: [u8; 32] = self.key(&[b"stateless reset", name.as_str().as_bytes()]);
+        hmac::Key::new(hmac::HMAC_SHA256, &key)
+    }
+
+    /// What it names its connections with.
+    fn connection_id_key(&self, name: &NodeName) -> u64 {
+        u64::from_le_bytes(self.key(&[b"connection id", name.as_str().as_bytes()]))
     }
 }
 
@@ -520,11 +548,15 @@ mod tests {
             identity("a@10.0.0.1"),
             identity("b@10.0.0.1"),
         );
-        let reset = |identity: &Identity| hmac::sign(&identity.reset_key, b"").as_ref().to_vec();
+        let reset = |identity: &Identity| {
+            let key = identity.derived.reset_key(&identity.name);
+            hmac::sign(&key, b"").as_ref().to_vec()
+        };
+        let id = |identity: &Identity| identity.derived.connection_id_key(&identity.name);
         assert_eq!(reset(&a), reset(&again));
         assert_ne!(reset(&a), reset(&b));
-        assert_eq!(a.connection_id_key, again.connection_id_key);
-        assert_ne!(a.connection_id_key, b.connection_id_key);
+        assert_eq!(id(&a), id(&again));
+        assert_ne!(id(&a), id(&b));
         assert_ne!(
             a.certificate, again.certificate,
             "the certificate's key is fresh"

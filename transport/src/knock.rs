@@ -64,6 +64,19 @@ impl Knocker {
             drop(socket);
         });
     }
+
+    /// Whether the process of that name answers at that address, asked some times within a while.
+    pub(crate) async fn hail(&self, at: &Contact, patience: Duration) -> bool {
+        if !self.network.carries_knock(self.local, at.address) {
+            tokio::time::sleep(patience).await;
+            return false;
+        }
+        let hail = self.rim.identity.hail(&at.name);
+        match connected(self.local.ip(), at.address).await {
+            Ok(socket) => hail.is_answered(&socket, patience).await,
+            Err(_) => false,
+        }
+    }
 }
 
 /// Whether the host of an address says that nothing listens there.
@@ -73,8 +86,7 @@ async fn is_refused(local: IpAddr, to: SocketAddr) -> bool {
 }
 
 async fn send_and_wait(local: IpAddr, to: SocketAddr) -> io::Result<()> {
-    let socket = UdpSocket::bind((source(local, to), 0)).await?;
-    socket.connect(to).await?;
+    let socket = connected(local, to).await?;
     let mut answer = [0];
     loop {
         socket.send(&KNOCK).await?;
@@ -83,6 +95,12 @@ async fn send_and_wait(local: IpAddr, to: SocketAddr) -> io::Result<()> {
             return answer.map(|_| ());
         }
     }
+}
+
+async fn connected(local: IpAddr, to: SocketAddr) -> io::Result<UdpSocket> {
+    let socket = UdpSocket::bind((source(local, to), 0)).await?;
+    socket.connect(to).await?;
+    Ok(socket)
 }
 
 /// The address that gossip comes from; any where that is any, or of the other family.

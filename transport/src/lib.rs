@@ -35,6 +35,7 @@ mod driver;
 pub mod error;
 pub mod events;
 pub mod faults;
+mod hail;
 pub mod identity;
 mod input;
 mod journal;

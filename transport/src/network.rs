@@ -20,8 +20,8 @@ pub trait Network: fmt::Debug + Send + Sync + 'static {
     /// Those of binding a UDP socket.
     fn bind(&self, address: SocketAddr) -> io::Result<Arc<dyn AsyncUdpSocket>>;
 
-    /// Whether a knock (one datagram by a socket of its own, to see whether the host refuses it)
-    /// and its answer get through. Called with the gossip addresses of both ends.
+    /// Whether a knock or a hail (datagrams by a socket of their own, to see whether the host refuses
+    /// them or the process answers) and its answer get through. Called with the gossip addresses of both ends.
     fn carries_knock(&self, _from: SocketAddr, _to: SocketAddr) -> bool {
         true
     }

@@ -5,6 +5,8 @@
 //!        └──── cold ─▶ dial ───────▲   └── stream ───▶ attempt ─┴─▶ deliver
 //!                       └ nobody ▶ fail                 └ lost ▶ retry
 //! ```
+//!
+//! While peers are silent a dial begins with a [hail](super::hail).
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -25,7 +27,7 @@ const RETRY_MAX: Duration = Duration::from_secs(1);
 /// The same for a handshake, of which nothing is known about the round trip.
 const DIAL_RETRY_MIN: Duration = Duration::from_millis(300);
 /// How long a handshake is tried.
-const DIAL_TIMEOUT: Duration = Duration::from_secs(2);
+pub(super) const DIAL_TIMEOUT: Duration = Duration::from_secs(2);
 /// How many packets wait for one handshake; more are dropped.
 const WAITING_MAX: usize = 16;
 
@@ -37,7 +39,7 @@ pub(super) struct Flight<P: Protocol> {
     pub(super) from_life: Life,
     sender: Contact,
     to: Target,
-    class: Class,
+    pub(super) class: Class,
     packet: P::Packet,
     bytes: u64,
     sent: Instant,
@@ -52,10 +54,14 @@ pub(super) struct Flight<P: Protocol> {
 #[derive(Debug)]
 pub(super) struct Dial<P: Protocol> {
     pub(super) life: Life,
-    begun: Instant,
+    pub(super) begun: Instant,
     tries: u32,
     /// When its next packet leaves.
-    next: Instant,
+    pub(super) next: Instant,
+    /// Before it begins: how often the peer was hailed.
+    pub(super) hailed: Option<u32>,
+    /// When its only try ends, for nobody answered those.
+    pub(super) last: Option<Instant>,
     pub(super) waiting: Vec<Flight<P>>,
 }
 
@@ -129,7 +135,12 @@ impl<P: Protocol> World<P> {
     }
 
     /// When what is ready to be sent is through the host's link. `None`: the link is full.
-    fn through_uplink(&mut self, from: usize, ready: Instant, bytes: u64) -> Option<Instant> {
+    pub(super) fn through_uplink(
+        &mut self,
+        from: usize,
+        ready: Instant,
+        bytes: u64,
+    ) -> Option<Instant> {
         let (bandwidth, max) = self.link_of(from);
         let node = &mut self.nodes[from];
         let through = match bandwidth {
@@ -368,11 +379,15 @@ impl<P: Protocol> World<P> {
     fn wait_for_dial(&mut self, flight: Flight<P>) {
         let (from, to, life) = (flight.from, address(&flight.to), flight.from_life);
         let (now, cost) = (self.now, self.machine.handshake);
+        let named = matches!(flight.to, Target::Node(_));
+        let hails = named && self.is_uneasy(from);
         let dial = self.dials.entry((from, to)).or_insert_with(|| Dial {
             life,
             begun: now,
             tries: 0,
             next: now,
+            hailed: hails.then_some(0),
+            last: None,
             waiting: Vec::new(),
         });
         let begins = dial.waiting.is_empty();
@@ -380,7 +395,9 @@ impl<P: Protocol> World<P> {
             dial.waiting.push(flight);
         }
         if begins {
-            self.spend(from, cost);
+            if !hails {
+                self.spend(from, cost);
+            }
             let at = self.nodes[from].process_mut().busy_until.max(now);
             self.queue.schedule(at, Happening::Dial { from, to });
         }
@@ -391,13 +408,16 @@ impl<P: Protocol> World<P> {
         let Some(dial) = self.dials.get_mut(&(from, to)) else {
             return;
         };
+        if let Some(hailed) = dial.hailed {
+            return self.hail(from, to, hailed);
+        }
         let (life, begun) = (dial.life, dial.begun);
         let reliable = |flight: &Flight<P>| flight.class == Class::Reliable;
         let datagrams_end = begun + P::cold_patience(&self.config).min(DIAL_TIMEOUT);
-        let end = if dial.waiting.iter().any(reliable) {
-            begun + DIAL_TIMEOUT
-        } else {
-            datagrams_end
+        let end = match dial.last {
+            Some(end) => end,
+            None if dial.waiting.iter().any(reliable) => begun + DIAL_TIMEOUT,
+            None => datagrams_end,
         };
         if self.nodes[from].running(life).is_none() {
             self.dials.remove(&(from, to));
@@ -411,7 +431,7 @@ impl<P: Protocol> World<P> {
         let Some(dial) = self.dials.get(&(from, to)) else {
             return;
         };
-        let mut at = dial.next.min(begun + DIAL_TIMEOUT);
+        let mut at = dial.next.min(dial.last.unwrap_or(begun + DIAL_TIMEOUT));
         if self.now < datagrams_end {
             at = at.min(datagrams_end);
         }
@@ -428,6 +448,9 @@ impl<P: Protocol> World<P> {
         let (life, tries) = (dial.life, dial.tries);
         dial.next = now + DIAL_RETRY_MIN * (1 << tries.min(4));
         dial.tries += 1;
+        if tries > 0 {
+            self.note_unanswered(from);
+        }
         // Until it is answered, a handshake is one padded packet, and two at each repetition.
         let packets = if tries == 0 { 1 } else { 2 };
         let leaves = self.through_uplink(from, now, INITIAL_BYTES * packets);
@@ -501,7 +524,7 @@ impl<P: Protocol> World<P> {
         }
     }
 
-    fn end_dial(&mut self, from: usize, to: SocketAddr, cause: &'static str) {
+    pub(super) fn end_dial(&mut self, from: usize, to: SocketAddr, cause: &'static str) {
         let dial = self.dials.remove(&(from, to));
         for flight in dial.into_iter().flat_map(|dial| dial.waiting) {
             self.fail(&flight, cause);

@@ -12,6 +12,7 @@ mod check;
 mod connection;
 mod convoke;
 mod differences;
+mod hail;
 mod knock;
 mod ledger;
 mod network;

@@ -78,6 +78,10 @@ pub struct Process<P: Protocol> {
     /// When the engine wants to be woken, by the world's clock.
     pub(super) wake: Option<Instant>,
     pub(super) preparing: bool,
+    /// When a handshake or a hail of its own last went unanswered.
+    pub(super) unanswered: Option<Instant>,
+    /// How many peers did not answer its hails.
+    pub(super) silent: u32,
     clock: Clock,
     woken: (Instant, u32),
 }
@@ -118,6 +122,8 @@ pub struct Sent {
     pub reliable: u64,
     /// Tries to begin a handshake.
     pub dials: u64,
+    /// Packets that asked whether anybody is there, before a handshake.
+    pub hails: u64,
     /// Handshakes that it took part in.
     pub handshakes: u64,
     /// Bytes, with all headers, acknowledgements and handshakes.
@@ -203,6 +209,8 @@ impl<P: Protocol> Node<P> {
             busy_until: now,
             wake: None,
             preparing: false,
+            unanswered: None,
+            silent: 0,
             clock: Clock::new(self.drift_ppm),
             woken: (now, 0),
         });

@@ -520,7 +520,10 @@ impl<P: Protocol> World<P> {
                 }
                 Action::Knock(at) if process.reads() => self.knock(number, at),
                 Action::Knock(_) => {}
-                Action::Event(event) => self.note_event(number, event),
+                Action::Event(event) => {
+                    self.note_silence(number, &event);
+                    self.note_event(number, event);
+                }
                 Action::Signal(signal) => self.note_signal(number, signal),
                 Action::Changed(id) => {
                     if self.keeps_events {

@@ -69,3 +69,25 @@ fn connections_fall_idle_only_where_probes_are_a_minute_apart() {
     let cold = per_minute(60);
     assert!((8.0..=20.0).contains(&cold), "{cold} a minute");
 }
+
+#[test]
+fn the_dead_are_hailed_and_few_of_them_dialed() {
+    let mut config = Config::lan();
+    config.random_probe_every = 0;
+    let mut world = settled(6, 32, config);
+    (0..8).for_each(|n| world.crash(n));
+    world.run_for(s(30));
+    count_anew(&mut world);
+    // Twenty-four members call one of the dead every five seconds each.
+    world.run_for(s(120));
+    let calls = sum(&world, |(sent, _)| sent.hails) / 3;
+    let dials = sum(&world, |(sent, _)| sent.dials);
+    assert!((400..=700).contains(&calls), "{calls}");
+    assert!(
+        (calls / 10..=calls / 6).contains(&dials),
+        "{dials} of {calls}"
+    );
+    (0..8).for_each(|n| world.start(n));
+    let back = world.run_until(s(10), World::is_converged);
+    assert!(back.is_some(), "{}", world.describe());
+}
