@@ -36,6 +36,8 @@ pub(crate) struct Suspicion {
     pub(crate) judged: bool,
     /// When this node last found it silent.
     pub(crate) silent: Option<Instant>,
+    /// Whether this node had members ask it who are none of its observers.
+    pub(crate) around: bool,
     accusers: Vec<NodeId>,
     /// Those of them that were refused.
     refused: Vec<NodeId>,
@@ -52,6 +54,7 @@ impl Suspicion {
             started: now,
             judged: false,
             silent: None,
+            around: false,
             accusers: Vec::new(),
             refused: Vec::new(),
             told: Vec::new(),
@@ -83,6 +86,11 @@ impl Suspicion {
             self.told.push((to, refused));
         }
         new
+    }
+
+    /// Whether a member was told that this node accuses, and whether it was refused.
+    pub(crate) fn was_told(&self, to: NodeId, refused: bool) -> bool {
+        self.told.contains(&(to, refused))
     }
 
     /// Whether so many were refused that the accused cannot be expected to refute: a quorum, or

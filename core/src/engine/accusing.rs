@@ -22,8 +22,11 @@ pub(super) const CALLED: usize = 2;
 /// parts of a network do not meet and a third meets both, one member in thirty has no observer that
 /// all others reach.
 const AROUND: usize = 6;
-/// After this part of the shortest suspicion more observers than the bench are asked to confirm.
+/// After this part of the shortest suspicion more observers than the bench are asked to confirm, and
+/// again after it.
 const WIDEN_DIVISOR: u32 = 3;
+/// How many more each time: they may be dead as well, and the connections to them are cold.
+const WIDEN_BY: usize = 2;
 
 impl Engine {
     // ---- accusing ----
@@ -92,23 +95,34 @@ impl Engine {
     /// Time has passed since this node's accusation. Where the bench has not confirmed it, half of
     /// that may be dead as well; where it has, it may be that only the bench does not reach it.
     pub(super) fn on_accused_for_long(&mut self, now: Instant, id: NodeId) {
-        if self.accuses(id) {
+        let suspicion = self.suspicions.get_mut(&id);
+        let first = suspicion.is_some_and(|held| !std::mem::replace(&mut held.around, true));
+        if first && self.accuses(id) {
             self.ask_around(now, id);
         }
         let Some(suspicion) = self.suspicions.get(&id) else {
             return;
         };
-        let enough = if suspicion.was_refused(self.me) {
-            suspicion.is_refused(&self.config)
+        let refused = suspicion.was_refused(self.me);
+        let (enough, more) = if refused {
+            (suspicion.is_refused(&self.config), ring::OBSERVERS_MAX)
         } else {
-            suspicion.accusers().len() >= usize::from(self.verdict_quorum())
+            let quorum = usize::from(self.verdict_quorum());
+            (suspicion.accusers().len() >= quorum, WIDEN_BY)
         };
         if !self.accuses(id) || enough {
             return;
         }
-        for to in self.healthy_observers(id) {
+        let mut others = self.healthy_observers(id);
+        others.retain(|&to| to != self.me && !self.suspicions[&id].was_told(to, refused));
+        if others.is_empty() {
+            return;
+        }
+        for to in others.into_iter().take(more) {
             self.tell_accused(to, id);
         }
+        let again = now + self.config.suspicion_min / WIDEN_DIVISOR;
+        self.timers.set(Timer::Widen(id), again);
     }
 
     /// Has some members probe an accused who are none of its observers: as many as all accusers
