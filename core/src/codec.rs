@@ -24,10 +24,11 @@ use thiserror::Error;
 
 use crate::member::{Fingerprint, Profile, Standing, State};
 use crate::message::{
-    ClusterTag, Compare, JoinGranted, JoinRequest, Message, Packet, Range, RangeHash, Refusal,
-    Rumor, Summaries,
+    ClusterTag, Compare, Failed, JoinGranted, JoinRequest, Message, Packet, Range, RangeHash,
+    Refusal, Rumor, Summaries,
 };
 use crate::name::NodeId;
+use crate::verdicts::{Batch, Short};
 
 /// The version of the wire format that this build speaks.
 pub const WIRE_VERSION: u8 = 1;
@@ -43,6 +44,8 @@ pub const RANGES_MAX: usize = 4096;
 pub const ITEMS_MAX: usize = 8192;
 /// The most ids in a [`Message::Want`].
 pub const WANT_MAX: usize = 8192;
+/// The most verdicts in a [`Message::Verdicts`].
+pub const VERDICTS_MAX: usize = 1024;
 /// The most facts in a [`Message::Records`].
 pub const RECORDS_MAX: usize = 8192;
 /// The most members that a [`JoinGranted`] names.
@@ -148,6 +151,7 @@ pub fn message_bytes(message: &Message) -> usize {
         Message::Records(rumors) => size(rumors),
         Message::Want(ids) => size(ids),
         Message::WrongCluster => 0,
+        Message::Verdicts(verdicts) => size(&Batch::of(verdicts)),
     };
     1 + varint(body).1 + body
 }
@@ -168,6 +172,7 @@ mod kind {
     pub(super) const RECORDS: u8 = 12;
     pub(super) const WANT: u8 = 13;
     pub(super) const WRONG_CLUSTER: u8 = 14;
+    pub(super) const VERDICTS: u8 = 15;
 }
 
 fn encode_message(message: &Message, out: &mut Vec<u8>) {
@@ -185,6 +190,7 @@ fn encode_message(message: &Message, out: &mut Vec<u8>) {
         Message::Summaries(summaries) => put(kind::SUMMARIES, summaries, out),
         Message::Records(rumors) => put(kind::RECORDS, rumors, out),
         Message::Want(ids) => put(kind::WANT, ids, out),
+        Message::Verdicts(verdicts) => put(kind::VERDICTS, &Batch::of(verdicts), out),
         Message::WrongCluster => out.extend_from_slice(&[kind::WRONG_CLUSTER, 0]),
     }
 }
@@ -255,6 +261,7 @@ fn decode_body(kind: u8, body: &mut Reader<'_>) -> Result<Option<Message>, Fault
         kind::RECORDS => Message::Records(body.list(RECORDS_MAX, Reader::rumor)?),
         kind::WANT => Message::Want(body.list(WANT_MAX, Reader::take)?),
         kind::WRONG_CLUSTER => Message::WrongCluster,
+        kind::VERDICTS => Message::Verdicts(body.verdicts()?),
         _ => return Ok(None),
     }))
 }
@@ -365,6 +372,18 @@ impl<'a> Reader<'a> {
             cluster: self.take()?,
             ranges: self.list(RANGES_MAX, Self::range)?,
             items: self.list(ITEMS_MAX, Self::item)?,
+        })
+    }
+
+    fn verdicts(&mut self) -> Result<Vec<Failed>, Fault> {
+        let earliest = self.take()?;
+        let judges = self.list(VERDICTS_MAX, Self::take)?;
+        self.list(VERDICTS_MAX, |body| {
+            let verdict: Short = body.take()?;
+            let expanded = verdict.expand(earliest, &judges);
+            expanded.ok_or(Fault::Rule(
+                "a verdict names a listed judge, at most 255 accusers and a life",
+            ))
         })
     }
 

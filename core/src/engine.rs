@@ -35,7 +35,7 @@ use crate::knock::Knocks;
 use crate::member::{
     Admission, Fingerprint, Incarnation, Instance, Life, Member, Profile, Standing, State, tags_fit,
 };
-use crate::message::{ClusterId, Contact, Message, Packet};
+use crate::message::{ClusterId, Contact, Message, Packet, Rumor};
 use crate::name::{NodeId, NodeName};
 use crate::output::{
     Class, Downed, Event, MemberEvent, Membership, Output, Partition, Signal, TagsError, Target,
@@ -525,6 +525,11 @@ impl Engine {
                 self.on_accusation(now, &suspect, from.id(), None);
             }
             Message::Rumor(rumor) => self.on_rumor(now, from, &rumor),
+            Message::Verdicts(verdicts) => {
+                for failed in verdicts {
+                    self.on_rumor(now, from, &Rumor::Failed(failed));
+                }
+            }
             Message::JoinRequest(request) => self.on_join_request(now, from, *request),
             Message::JoinGranted(granted) => self.on_join_granted(now, from, shown, *granted),
             Message::JoinRefused(refused) => self.on_join_refused(now, from, &refused),

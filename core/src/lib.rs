@@ -62,6 +62,7 @@ mod suspicion;
 pub mod time;
 mod timers;
 mod turns;
+mod verdicts;
 
 pub use config::Config;
 pub use engine::{Acquaintance, Departure, Engine, Start};

@@ -59,6 +59,8 @@ pub enum Message {
     Suspect(Suspect),
     /// A fact, to be passed on where it is news.
     Rumor(Rumor),
+    /// Several verdicts, each to be passed on where it is news.
+    Verdicts(Vec<Failed>),
     /// Let me into your cluster.
     JoinRequest(Box<JoinRequest>),
     /// You are in.

@@ -16,6 +16,7 @@ use crate::reconcile;
 use crate::roster::{Change, Transition};
 use crate::time::Instant;
 use crate::timers::Timer;
+use crate::verdicts::pack;
 
 /// The most rumors of one flush: some twenty datagrams to each successor. More go with the next.
 const FLUSH_RUMORS_MAX: usize = 256;
@@ -461,18 +462,15 @@ impl Engine {
         for message in messages {
             let size = message_bytes(&message);
             if bytes + size > room && !packet.is_empty() {
-                self.transmit(
-                    contact.clone(),
-                    Class::Datagram,
-                    std::mem::take(&mut packet),
-                );
+                let packed = pack(std::mem::take(&mut packet));
+                self.transmit(contact.clone(), Class::Datagram, packed);
                 bytes = 0;
             }
             bytes += size;
             packet.push(message);
         }
         if !packet.is_empty() {
-            self.transmit(contact, Class::Datagram, packet);
+            self.transmit(contact, Class::Datagram, pack(packet));
         }
     }
 
@@ -496,11 +494,8 @@ impl Engine {
             };
             let rumors = self.gossip.repeat(agrees, self.me, &self.config, fits);
             if !rumors.is_empty() {
-                self.send(
-                    peer,
-                    Class::Datagram,
-                    rumors.into_iter().map(Message::Rumor).collect(),
-                );
+                let packed = pack(rumors.into_iter().map(Message::Rumor).collect());
+                self.send(peer, Class::Datagram, packed);
             }
         }
         self.gossip.end_tick(&self.config);

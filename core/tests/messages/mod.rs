@@ -156,14 +156,14 @@ fn reconciling() -> impl Strategy<Value = Message> {
         summaries.prop_map(Message::Summaries),
         prop::collection::vec(rumor(), 0..8).prop_map(Message::Records),
         prop::collection::vec(id(), 0..20).prop_map(Message::Want),
+        prop::collection::vec(failed(), 0..9).prop_map(Message::Verdicts),
     ]
 }
 
-fn rumor() -> impl Strategy<Value = Rumor> {
-    let flags = (any::<bool>(), any::<bool>(), any::<bool>());
-    let failed = (id(), life(), id(), any::<u8>(), flags);
-    let failed = failed.prop_map(|(id, life, by, accusers, (doubtful, refused, heard))| {
-        Rumor::Failed(Failed {
+fn failed() -> impl Strategy<Value = Failed> {
+    let failed = (id(), life(), id(), any::<u8>(), any::<[bool; 3]>());
+    failed.prop_map(
+        |(id, life, by, accusers, [doubtful, refused, heard])| Failed {
             id,
             life,
             by,
@@ -171,12 +171,15 @@ fn rumor() -> impl Strategy<Value = Rumor> {
             doubtful,
             refused,
             heard,
-        })
-    });
+        },
+    )
+}
+
+fn rumor() -> impl Strategy<Value = Rumor> {
     let gone = |life| prop_oneof![Just(Standing::failed(life)), Just(Standing::left(life))];
     prop_oneof![
         any_profile().prop_map(Rumor::Alive),
-        failed,
+        failed().prop_map(Rumor::Failed),
         (id(), life()).prop_map(|(id, life)| Rumor::Left { id, life }),
         (id(), any::<u32>()).prop_map(|(id, a)| Rumor::Removed {
             id,
