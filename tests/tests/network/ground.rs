@@ -85,10 +85,21 @@ impl Ground {
     /// Asserts that none of these nodes has found one of them failed.
     #[track_caller]
     pub(crate) fn expect_none_failed_among(&self, hosts: &Hosts, marks: &Marks) {
+        self.expect_none_failed_among_when(hosts, marks, |_| true);
+    }
+
+    /// As [`Ground::expect_none_failed_among`], by those events only.
+    #[track_caller]
+    pub(crate) fn expect_none_failed_among_when(
+        &self,
+        hosts: &Hosts,
+        marks: &Marks,
+        when: impl Fn(&Event) -> bool,
+    ) {
         let own: BTreeSet<String> = hosts.clone().map(Network::name).collect();
         for n in hosts.clone() {
             let mut failed = self.since(marks, n);
-            failed.retain(|event| event.event == "member_failed");
+            failed.retain(|event| event.event == "member_failed" && when(event));
             failed.retain(|event| event.node.as_ref().is_some_and(|name| own.contains(name)));
             assert!(failed.is_empty(), "{} saw {failed:?}", Network::name(n));
         }
