@@ -160,7 +160,7 @@ fn news_of_a_member_have_these_sizes() {
     let (id, life) = (profile.id(), profile.life);
     let alive = Message::Rumor(Rumor::Alive(profile));
     let left = Message::Rumor(Rumor::Left { id, life });
-    assert_eq!(message_bytes(&alive), 52);
+    assert_eq!(message_bytes(&alive), 53);
     assert_eq!(message_bytes(&left), 18);
 }
 

@@ -274,10 +274,12 @@ impl Engine {
     /// Nobody was heard, and the neighbours may all be on another side: calls some others.
     fn seek_company(&mut self, now: Instant) {
         let mut asked = vec![self.me];
-        for _ in 0..COMPANY_SIZE {
-            let fits = |id, _: &Member| !asked.contains(&id);
+        for n in 0..COMPANY_SIZE {
+            // One who is not suspected first: on a small side there are few of those.
+            let healthy = |member: &Member| n > 0 || member.is_healthy();
+            let fits = |id, member: &Member| !asked.contains(&id) && healthy(member);
             let random = self.roster.random_present(&mut self.rng, fits);
-            let Some(id) = random else { return };
+            let Some(id) = random else { continue };
             asked.push(id);
             let seq = self.questions.ask(id, Purpose::Contact, now);
             self.send_ping(id, Class::Datagram, seq);

@@ -84,14 +84,19 @@ impl Engine {
         }
     }
 
-    /// A ring neighbour, for those connections are warm.
+    /// A ring neighbour, for those connections are warm; where all of them are silent, one that is
+    /// not, wherever it is.
     fn control(&mut self, accused: NodeId) -> Option<NodeId> {
         let rings = self.refreshed_rings();
         let mut neighbours = rings.successors().to_vec();
         neighbours.extend_from_slice(rings.subjects());
         let healthy = |id: &NodeId| self.roster.member(*id).is_some_and(Member::is_healthy);
         neighbours.retain(|id| *id != accused && healthy(id));
-        self.rng.choice(neighbours)
+        self.rng.choice(neighbours).or_else(|| {
+            let fits =
+                |id, member: &Member| ![self.me, accused].contains(&id) && member.is_healthy();
+            self.roster.random_present(&mut self.rng, fits)
+        })
     }
 
     pub(super) fn on_trial_stage(&mut self, now: Instant, id: NodeId) {
@@ -116,7 +121,7 @@ impl Engine {
             Silence::Accuses => self.accuse(now, id, life, Way::Trial, refused),
             Silence::Convicts => {
                 if let Some(suspicion) = self.suspicions.get_mut(&id) {
-                    suspicion.silent = Some(started);
+                    suspicion.silent = Some(now);
                     self.on_suspicion_over(now, id);
                 }
             }
@@ -196,7 +201,7 @@ impl Engine {
         // may hear again since.
         let recent = self.config.suspicion_min * LAST_WORD;
         let recovered = self.prober.lonely.filter(|_| !at_once && !lonely);
-        let recovered = recovered.map(|then| then + self.config.suspicion_min);
+        let recovered = recovered.map(|then| then + recent);
         let is_old = |at| now.since(at) > recent || recovered.is_some_and(|then| at <= then);
         if suspicion.silent.is_none_or(is_old) {
             let life = suspicion.life;

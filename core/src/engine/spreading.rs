@@ -81,7 +81,7 @@ impl Engine {
                 self.on_accusation(now, &accusation, failed.by, Some(from));
             }
         } else if member.is_present()
-            && (failed.accusers < self.verdict_quorum() || self.came_back(now, failed.by))
+            && (failed.accusers < self.verdict_quorum() || self.may_be_apart(now, failed.by))
         {
             self.on_accusation(now, &accusation, failed.by, Some(from));
         } else {
@@ -98,11 +98,12 @@ impl Engine {
         self.spread(now, Rumor::Failed(failed.clone()), Some(from), false);
     }
 
-    /// Whether a member came back just now, from another side of the network maybe: a verdict that
-    /// it brings was found over there.
-    fn came_back(&self, now: Instant, id: NodeId) -> bool {
+    /// Whether a member came back just now, or is suspected itself, so that it may be on another
+    /// side of the network: a verdict that it brings was found over there.
+    fn may_be_apart(&self, now: Instant, id: NodeId) -> bool {
         let returned = self.returned.get(&id);
-        returned.is_some_and(|&at| now.since(at) < self.config.bridge)
+        let came_back = returned.is_some_and(|&at| now.since(at) < self.config.bridge);
+        came_back || self.suspicions.contains_key(&id)
     }
 
     pub(super) fn verdict_quorum(&self) -> u8 {

@@ -154,6 +154,28 @@ fn a_node_that_hears_nobody_is_isolated_and_has_no_quorum() {
         .expect("it has quorum again");
 }
 
+/// The verdicts of the other side fell as the network came back. Their judges were suspects here,
+/// and not failed yet, so that they were believed, of members who had been heard all the time.
+#[test]
+fn a_verdict_that_falls_as_the_network_returns_is_not_believed_of_ones_own_side() {
+    let sides = [group(0, 6), group(6, 12)];
+    for step in 0..24 {
+        let mut world = World::cluster(400 + step, 12);
+        let since = world.now;
+        world.network.cut_into(&sides);
+        world.run_for(ms(4_000 + step * 100));
+        world.network.mend();
+        world.run_for(s(5));
+        let same_side = |a: usize, b: usize| (a < 6) == (b < 6);
+        let wrong: Vec<_> = world
+            .wrong_failures(since)
+            .into_iter()
+            .filter(|failure| same_side(failure.by, failure.about))
+            .collect();
+        assert!(wrong.is_empty(), "{step}: {wrong:?}");
+    }
+}
+
 #[test]
 fn three_and_four_sides_heal_into_one_view() {
     let splits = [
