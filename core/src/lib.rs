@@ -32,8 +32,8 @@
 //!
 //! Each noun has a file: [`name`], [`member`] (what can be known, and which fact wins),
 //! [`message`] and [`codec`] (what is said, and its bytes), [`reconcile`] (what differs),
-//! [`config`], [`output`], [`stats`], [`case`] (what was found about members, for whoever asks
-//! why); the others are private to the [`engine`].
+//! [`config`], [`output`], [`stats`], [`case`] (what was found about members, for whoever asks why);
+//! the others are private to the [`engine`].
 
 mod awareness;
 pub mod case;
@@ -56,8 +56,8 @@ mod ring;
 mod roster;
 #[cfg(feature = "sim")]
 pub mod sim;
-pub mod split_brain;
-mod stats;
+mod split_brain;
+pub mod stats;
 mod suspicion;
 pub mod time;
 mod timers;
