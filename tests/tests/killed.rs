@@ -70,7 +70,8 @@ fn behind_a_firewall_that_drops_a_killed_process_is_silent() {
         fleet.address(4)
     );
     let mut nft = Command::new("nft");
-    nft.arg(rules);
+    nft.arg(rules)
+        .env("PATH", std::env::var_os("PATH").unwrap_or_default());
     run(&mut host.wrap(&nft)).expect_code(0);
     victim.kill();
     for node in &nodes {

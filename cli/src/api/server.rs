@@ -228,7 +228,11 @@ async fn force_leave(
     body: Result<Json<NodeRequest>, JsonRejection>,
 ) -> Answer<Done> {
     let name = local_name(&request(body)?.node).map_err(|error| malformed(error.to_string()))?;
+    let runs = |member: &convoke::MemberView| member.state == convoke::MemberState::Alive;
+    let hears = service.node.view().member(&name).is_some_and(runs);
     match service.node.force_leave(&name).await {
+        // Who runs is told itself, and does not come back.
+        Ok(()) if hears => Ok(done(true, Vec::new())),
         Ok(()) => Ok(done(true, unheard(&service.node).into_iter().collect())),
         Err(ForceLeaveError::Cluster(output::ForceLeaveError::Myself)) => {
             Ok(done(false, Vec::new()))
