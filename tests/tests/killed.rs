@@ -66,7 +66,7 @@ fn behind_a_firewall_that_drops_a_killed_process_is_silent() {
     Node::wait_until_one(&nodes.iter().collect::<Vec<_>>());
     let mut victim = nodes.pop().expect("four were started");
     let rules = format!(
-        "table inet filtered {{ chain input {{ type filter hook input priority 0; ip daddr {} drop; }} }}",
+        "table inet filtered {{ chain input {{ type filter hook input priority 0; ip daddr {} drop; }}; }}",
         fleet.address(4)
     );
     let mut nft = Command::new("nft");
