@@ -22,7 +22,7 @@ pub(crate) use simulate::{NetArg, ProtocolArg, ScenarioArg, SimulateArgs, share,
 )]
 #[command(
     after_help = "Exit codes: 0 done; 1 refused or failed; 2 usage; 3 no such node runs here; \
-    4 a --wait timed out; 78 a configuration error at start."
+    4 a --wait timed out; 78 a configuration error at start; 79 downed by cluster.split_brain."
 )]
 pub(crate) struct Cli {
     /// The running node to talk to [default: $CONVOKE_NODE_NAME, else the only one]

@@ -24,7 +24,8 @@ use std::process::ExitCode;
 use clap::Parser;
 
 /// Carries out the command line of this process. The exit code is that of the contract: 0 done,
-/// 1 refused or failed, 2 usage, 3 no node, 4 timed out, 78 a configuration error at start.
+/// 1 refused or failed, 2 usage, 3 no node, 4 timed out, 78 a configuration error at start, 79
+/// downed by `cluster.split_brain`.
 pub fn run() -> ExitCode {
     match args::Cli::try_parse() {
         Ok(cli) => exit::report(commands::run(cli)),
