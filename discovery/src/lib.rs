@@ -6,9 +6,12 @@
 //!
 //! ```text
 //!   Strategy ── seeds ──▶ watch ── propose(seed) ──▶ the node's engine, which knows who is a member
-//!      ▲                    │ every interval; after a failure with back-off
+//!      ▲                    │ every interval, and at news; after a failure with back-off
 //!      └──── discover() ────┘
 //! ```
+//!
+//! A source that lists whoever registers is kept informed by the same loop: see
+//! [`Strategy::register`].
 //!
 //! [`Manual`] finds nothing (operators join nodes by hand), [`Static`] is a list from the
 //! configuration. A strategy of your own takes a dozen lines:
@@ -43,13 +46,15 @@
 
 mod backoff;
 mod manual;
+mod me;
 mod seed;
 mod static_list;
 mod strategy;
 mod watch;
 
 pub use manual::Manual;
+pub use me::Me;
 pub use seed::{Seed, SeedError};
 pub use static_list::Static;
 pub use strategy::{BoxFuture, DiscoverError, Strategy};
-pub use watch::{Found, Pass, SEEDS_MAX, Status, Watch, WatchOptions, watch};
+pub use watch::{Found, Pass, Registration, SEEDS_MAX, Status, Watch, WatchOptions, watch};

@@ -11,11 +11,12 @@ use crate::seed::Seed;
 /// A future on the heap, so that a [`Strategy`] can be an object that the configuration chose.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// A way to find nodes that may be members of the cluster.
+/// A way to find nodes that may be members of the cluster, and to be found.
 ///
-/// It is asked at the start, at every interval, and when an operator says so; never twice at once.
-/// Strategies keep no schedule, no retries and no time limits of their own: [`crate::watch`] has
-/// them for all.
+/// [`discover`](Self::discover) is asked at the start, at every interval, when an operator says so
+/// and when [`changed`](Self::changed) tells of news; never twice at once. Strategies keep no
+/// schedule, no retries and no time limits of their own: [`crate::watch`] has them for all. Only
+/// `name` and `discover` must be written; the rest is for sources that list whoever registers.
 pub trait Strategy: Send + Sync + 'static {
     /// The name that the configuration gives it: `static`, `dns`.
     fn name(&self) -> &'static str;
@@ -29,6 +30,43 @@ pub trait Strategy: Send + Sync + 'static {
     /// # Cancel safety
     /// The future is dropped where it takes too long: whatever it holds must be safe to drop.
     fn discover(&self) -> BoxFuture<'_, Result<Vec<Seed>, DiscoverError>>;
+
+    /// Makes the own node findable. Called at every pass of an enabled loop, at the same time as
+    /// `discover`: cheap while the registration holds, and the place to make it anew once the
+    /// source lost it. The default registers nowhere.
+    ///
+    /// # Errors
+    /// When the source refused or did not answer. What `discover` found is proposed all the same,
+    /// and the next pass tries again.
+    ///
+    /// # Cancel safety
+    /// As for `discover`.
+    fn register(&self) -> BoxFuture<'_, Result<(), DiscoverError>> {
+        Box::pin(async { Ok(()) })
+    }
+
+    /// Takes the registration back, because discovery was disabled or the node ends. Called once
+    /// after one or more calls of `register`, whether those succeeded or not.
+    ///
+    /// # Errors
+    /// When the source could not be told. It is not tried again: a registration should lapse by
+    /// itself where its node is gone.
+    ///
+    /// # Cancel safety
+    /// As for `discover`.
+    fn withdraw(&self) -> BoxFuture<'_, Result<(), DiscoverError>> {
+        Box::pin(async { Ok(()) })
+    }
+
+    /// Returns when `discover` may have something new to tell, so that it is asked at once rather
+    /// than at the next interval. Waited for while the loop is enabled; called again after each
+    /// pass that it caused. The default never returns.
+    ///
+    /// # Cancel safety
+    /// News that come while nobody waits must make the next call return at once.
+    fn changed(&self) -> BoxFuture<'_, ()> {
+        Box::pin(std::future::pending())
+    }
 }
 
 /// Why there is no answer to "where might members be". The node is untouched, and what was found

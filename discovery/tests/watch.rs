@@ -1,13 +1,13 @@
 //! The watch loop, in tokio's paused time: waits cost nothing, and time is exact.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use convoke_discovery::{
     BoxFuture, DiscoverError, Manual, SEEDS_MAX, Seed, Static, Strategy, Watch, WatchOptions, watch,
 };
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, timeout};
 
 /// A strategy that plays a script, one answer a pass, the last one for ever.
@@ -302,4 +302,157 @@ async fn dropping_the_handle_ends_the_loop() {
     running.next().await;
     drop(running.watch);
     while running.proposed.recv().await.is_some() {}
+}
+
+/// A source that lists whoever registers, and says when its list changed.
+#[derive(Default)]
+struct Register {
+    calls: Mutex<Vec<&'static str>>,
+    refuses: AtomicBool,
+    changed: Notify,
+}
+
+impl Register {
+    fn note(&self, call: &'static str) {
+        self.calls
+            .lock()
+            .expect("no test panics while it holds the lock")
+            .push(call);
+    }
+
+    /// The calls since the last look.
+    fn calls(&self) -> Vec<&'static str> {
+        std::mem::take(
+            &mut *self
+                .calls
+                .lock()
+                .expect("no test panics while it holds the lock"),
+        )
+    }
+
+    fn count(&self, call: &str) -> usize {
+        self.calls().iter().filter(|of| **of == call).count()
+    }
+}
+
+impl Strategy for Register {
+    fn name(&self) -> &'static str {
+        "register"
+    }
+
+    fn discover(&self) -> BoxFuture<'_, Result<Vec<Seed>, DiscoverError>> {
+        self.note("discover");
+        one()
+    }
+
+    fn register(&self) -> BoxFuture<'_, Result<(), DiscoverError>> {
+        self.note("register");
+        let refused = self.refuses.load(Ordering::Relaxed);
+        Box::pin(async move {
+            match refused {
+                true => Err(DiscoverError::source("no permission")),
+                false => Ok(()),
+            }
+        })
+    }
+
+    fn withdraw(&self) -> BoxFuture<'_, Result<(), DiscoverError>> {
+        self.note("withdraw");
+        Box::pin(async { Ok(()) })
+    }
+
+    fn changed(&self) -> BoxFuture<'_, ()> {
+        Box::pin(self.changed.notified())
+    }
+}
+
+async fn settle() {
+    tokio::time::sleep(Duration::from_millis(1)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_is_registered_while_the_loop_is_enabled_and_withdrawn_once_when_it_is_not() {
+    let source = Arc::new(Register::default());
+    let options = WatchOptions {
+        enabled: false,
+        ..every(5)
+    };
+    let (watch, _proposed) = run(source.clone(), options);
+    watch.run_once().await.expect("the source answers");
+    assert_eq!(source.calls(), ["discover"], "disabled: not registered");
+    assert!(watch.status().registration.is_none());
+
+    watch.enable();
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let registration = watch.status().registration.expect("it registers");
+    assert!(registration.outcome.is_ok());
+    let calls = source.calls();
+    assert!(
+        calls.len() >= 16 && !calls.contains(&"withdraw"),
+        "{calls:?}"
+    );
+
+    watch.disable();
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(source.calls(), ["withdraw"]);
+    assert!(watch.status().registration.is_none());
+
+    watch.enable();
+    settle().await;
+    assert_eq!(source.count("register"), 1, "at once");
+    watch.shutdown().await;
+    assert_eq!(source.calls(), ["withdraw"]);
+    assert!(
+        watch.run_once().await.is_err(),
+        "the loop has ended, and says so"
+    );
+    watch.shutdown().await;
+    assert_eq!(source.calls(), Vec::<&str>::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_source_that_takes_no_registration_is_believed_all_the_same_and_asked_again() {
+    let source = Arc::new(Register::default());
+    source.refuses.store(true, Ordering::Relaxed);
+    let (watch, mut proposed) = run(source.clone(), every(5));
+    assert!(proposed.recv().await.is_some());
+    settle().await;
+    let registration = watch.status().registration.expect("it was tried");
+    let reason = registration
+        .outcome
+        .expect_err("it was refused")
+        .to_string();
+    assert_eq!(reason, "no permission");
+    assert!(watch.status().last.expect("a pass").outcome.is_ok());
+
+    source.refuses.store(false, Ordering::Relaxed);
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    let registration = watch.status().registration.expect("it was tried");
+    assert!(registration.outcome.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn news_cause_a_pass_at_once_but_a_flood_of_them_no_flood_of_passes() {
+    let source = Arc::new(Register::default());
+    let (watch, mut proposed) = run(source.clone(), every(3600));
+    proposed.recv().await.expect("the first pass");
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(source.count("discover"), 1);
+
+    source.changed.notify_one();
+    settle().await;
+    assert_eq!(source.count("discover"), 1, "at once");
+
+    let until = Instant::now() + Duration::from_secs(10);
+    while Instant::now() < until {
+        source.changed.notify_one();
+        settle().await;
+    }
+    let passes = source.count("discover");
+    assert!((40..=51).contains(&passes), "five a second: {passes}");
+
+    watch.disable();
+    source.changed.notify_one();
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    assert_eq!(source.calls(), ["withdraw"]);
 }
