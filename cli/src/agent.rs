@@ -245,10 +245,8 @@ impl Agent {
 
     /// Says goodbye to the cluster and closes everything.
     async fn leave(self) {
-        if tokio::time::timeout(LEAVE_WAIT, self.node.shutdown())
-            .await
-            .is_err()
-        {
+        let goodbye = async { tokio::join!(self.node.shutdown(), self.discovery.end()) };
+        if tokio::time::timeout(LEAVE_WAIT, goodbye).await.is_err() {
             warn!("the goodbye took too long: others will find this node failed");
         }
         let socket = self.registration.socket().to_path_buf();

@@ -92,6 +92,28 @@ pub(crate) struct Details {
 pub(crate) struct DiscoveryState {
     pub(crate) strategy: String,
     pub(crate) enabled: bool,
+    /// How many seeds the last pass found; null before the first, and after one that failed.
+    pub(crate) found: Option<usize>,
+    /// Why the source does not answer.
+    pub(crate) failing: Option<Trouble>,
+    /// Why others do not find this node by the source.
+    pub(crate) unregistered: Option<Trouble>,
+}
+
+/// What goes wrong again and again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Trouble {
+    pub(crate) reason: String,
+    pub(crate) since: String,
+}
+
+impl Trouble {
+    pub(crate) fn new(error: &dyn std::error::Error, since: SystemTime) -> Self {
+        Self {
+            reason: error.to_string(),
+            since: rfc3339(since),
+        }
+    }
 }
 
 /// `GET /v1/cluster/fingerprints`: what every running member answered.

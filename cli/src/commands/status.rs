@@ -1,13 +1,13 @@
 //! `convoke cluster status`, and the waiting for it.
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::time::Duration;
 
 use convoke_core::NodeName;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::print_json;
-use crate::api::model::{Details, Fingerprints, Status};
+use crate::api::model::{Details, DiscoveryState, Fingerprints, Status, Trouble};
 use crate::args::StatusArgs;
 use crate::client::Client;
 use crate::exit::{Code, Exit};
@@ -64,12 +64,7 @@ fn print(out: &mut dyn Write, status: &Status, details: &Details) -> anyhow::Res
         "This node:   {}, gossip {}, rpc {} (udp)",
         status.local, details.gossip, details.rpc
     )?;
-    let discovery = &details.discovery;
-    match (discovery.strategy.as_str(), discovery.enabled) {
-        ("manual", _) => {}
-        (strategy, true) => writeln!(out, "Discovery:   {strategy}")?,
-        (strategy, false) => writeln!(out, "Discovery:   {strategy}, disabled")?,
-    }
+    write_discovery(&details.discovery, out)?;
     if let Some(partition) = &cluster.partition {
         let (kind, since, share) = (&partition.kind, &partition.since, partition.share * 100.0);
         let unreachable = join(&partition.unreachable);
@@ -88,6 +83,32 @@ fn print(out: &mut dyn Write, status: &Status, details: &Details) -> anyhow::Res
     }
     for warning in &details.warnings {
         writeln!(out, "Warning:     {warning}")?;
+    }
+    Ok(())
+}
+
+fn write_discovery(discovery: &DiscoveryState, out: &mut dyn Write) -> io::Result<()> {
+    let strategy = discovery.strategy.as_str();
+    match (strategy, discovery.enabled, &discovery.failing) {
+        ("manual", ..) => return Ok(()),
+        (_, false, _) => writeln!(out, "Discovery:   {strategy}, disabled")?,
+        (_, true, Some(Trouble { reason, since })) => {
+            writeln!(
+                out,
+                "Discovery:   {strategy}, FAILING since {since}: {reason}"
+            )?;
+        }
+        (_, true, None) => match discovery.found {
+            Some(1) => writeln!(out, "Discovery:   {strategy}, 1 seed found")?,
+            Some(found) => writeln!(out, "Discovery:   {strategy}, {found} seeds found")?,
+            None => writeln!(out, "Discovery:   {strategy}, not answered yet")?,
+        },
+    }
+    if let Some(Trouble { reason, since }) = &discovery.unregistered {
+        writeln!(
+            out,
+            "             others can't find this node by it since {since}: {reason}"
+        )?;
     }
     Ok(())
 }

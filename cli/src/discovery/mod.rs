@@ -4,16 +4,18 @@
 //! The engine holds the truth about whether discovery is on (a leave turns it off, and that
 //! outlives a restart); the watch loop follows it.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+mod strategy;
+mod unresolved;
+
+use std::sync::Arc;
 use std::time::Duration;
 
-use convoke::{Node, Peer, ResolveError};
-use convoke_discovery::{Manual, Seed, Static, Strategy, Watch, WatchOptions, watch};
+use convoke::{Node, Peer};
+use convoke_discovery::{Seed, Static, Watch, WatchOptions, watch};
 use tokio::time::{Instant, sleep};
-use tracing::{info, warn};
 
-use crate::api::model::{DiscoveryState, SeedStanding, SeedState};
+use self::unresolved::Unresolved;
+use crate::api::model::{DiscoveryState, SeedStanding, SeedState, Trouble};
 use crate::config::{self, Settings};
 
 /// How often the loop's switch is compared with the engine's: a removal by another node turns
@@ -30,7 +32,8 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 pub(crate) struct Discovery {
     node: Node,
     strategy: config::Discovery,
-    seeds: Arc<Static>,
+    /// What the static strategy reads.
+    list: Option<Arc<Static>>,
     unresolved: Arc<Unresolved>,
     watch: Watch,
 }
@@ -38,11 +41,7 @@ pub(crate) struct Discovery {
 impl Discovery {
     /// Starts to ask the configured strategy, unless the node left its cluster earlier.
     pub(crate) fn start(node: &Node, settings: &Settings) -> Self {
-        let seeds = Arc::new(Static::new(seeds(settings)));
-        let strategy: Arc<dyn Strategy> = match settings.cluster.discovery {
-            config::Discovery::Static => seeds.clone(),
-            _ => Arc::new(Manual),
-        };
+        let chosen = strategy::choose(settings, &strategy::me(node));
         let enabled =
             settings.cluster.discovery != config::Discovery::Manual && node.discovery_enabled();
         let interval = settings.cluster.discovery_interval;
@@ -53,25 +52,39 @@ impl Discovery {
         };
         let unresolved = Arc::new(Unresolved::default());
         let (proposer, notes) = (node.clone(), unresolved.clone());
-        let watch = watch(strategy, options, move |seed| {
+        let watch = watch(chosen.strategy, options, move |seed| {
             let (node, notes) = (proposer.clone(), notes.clone());
             Box::pin(async move { notes.take(&seed, node.propose(&peer(&seed)).await) })
         });
         Self {
             node: node.clone(),
             strategy: settings.cluster.discovery,
-            seeds,
+            list: chosen.list,
             unresolved,
             watch,
         }
     }
 
-    /// What it is and whether it asks.
+    /// What it is, whether it asks, and how that goes.
     pub(crate) fn state(&self) -> DiscoveryState {
+        let status = self.watch.status();
         let enabled = self.is_configured() && self.node.discovery_enabled();
+        let last = status.last.filter(|_| self.is_configured());
+        let found = last.as_ref().and_then(|pass| pass.outcome.as_ref().ok());
+        let failing = last.as_ref().and_then(|pass| {
+            let error = pass.outcome.as_ref().err()?;
+            Some(Trouble::new(error, pass.since))
+        });
+        let unregistered = status.registration.and_then(|registration| {
+            let error = registration.outcome.err()?;
+            Some(Trouble::new(&error, registration.since))
+        });
         DiscoveryState {
             strategy: self.strategy.to_string(),
             enabled,
+            found: found.map(|found| found.seeds.len()),
+            failing,
+            unregistered,
         }
     }
 
@@ -104,7 +117,7 @@ impl Discovery {
 
     /// Whether the seeds of the configuration are asked.
     pub(crate) fn asks_seeds(&self) -> bool {
-        self.strategy == config::Discovery::Static
+        self.list.is_some()
     }
 
     /// Asks once, now. Returns what to tell the operator, and what became of each seed.
@@ -175,9 +188,16 @@ impl Discovery {
 
     /// Takes the seeds of a configuration that was read again.
     pub(crate) fn reload(&self, settings: &Settings) {
-        let seeds = seeds(settings);
-        self.unresolved.keep(&seeds);
-        self.seeds.replace(seeds);
+        if let Some(list) = &self.list {
+            let seeds = strategy::seeds(settings);
+            self.unresolved.keep(&seeds);
+            list.replace(seeds);
+        }
+    }
+
+    /// Asks no more, and has the source forget this node.
+    pub(crate) async fn end(&self) {
+        self.watch.shutdown().await;
     }
 
     /// Keeps the loop's switch as the engine's, for as long as it is polled.
@@ -204,57 +224,9 @@ impl Discovery {
     }
 }
 
-fn seeds(settings: &Settings) -> Vec<Seed> {
-    let seed = |peer: &Peer| match peer {
-        Peer::Name(name) => Seed::Name(name.clone()),
-        Peer::Address(address) => Seed::Address(*address),
-    };
-    settings.cluster.seeds.iter().map(seed).collect()
-}
-
 fn peer(seed: &Seed) -> Peer {
     match seed {
         Seed::Name(name) => Peer::Name(name.clone()),
         Seed::Address(address) => Peer::Address(*address),
-    }
-}
-
-/// The seeds whose hosts are not known, with the reason. As many as there are seeds at the most.
-/// It is locked for one look-up at a time, and only by discovery.
-#[derive(Debug, Default)]
-struct Unresolved(Mutex<BTreeMap<String, String>>);
-
-impl Unresolved {
-    /// Takes the outcome of a proposal, and logs it where it is news.
-    fn take(&self, seed: &Seed, outcome: Result<(), ResolveError>) {
-        let seed = seed.to_string();
-        match outcome {
-            Ok(()) => {
-                if self.reasons().remove(&seed).is_some() {
-                    info!(%seed, "the seed can be resolved again");
-                }
-            }
-            Err(error) => {
-                let reason = error.to_string();
-                if self.reasons().insert(seed.clone(), reason).is_none() {
-                    warn!(%seed, %error, "the seed is passed over until it can be resolved");
-                }
-            }
-        }
-    }
-
-    fn reason(&self, seed: &Seed) -> Option<String> {
-        self.reasons().get(&seed.to_string()).cloned()
-    }
-
-    /// Forgets the seeds that are none any more.
-    fn keep(&self, seeds: &[Seed]) {
-        let seeds: Vec<String> = seeds.iter().map(Seed::to_string).collect();
-        self.reasons().retain(|seed, _| seeds.contains(seed));
-    }
-
-    fn reasons(&self) -> MutexGuard<'_, BTreeMap<String, String>> {
-        // Each change is a single call: a panic elsewhere leaves the map whole.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
