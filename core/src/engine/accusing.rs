@@ -125,26 +125,36 @@ impl Engine {
         self.timers.set(Timer::Widen(id), again);
     }
 
-    /// Has some members probe an accused who are none of its observers: as many as all accusers
-    /// together need. It hears of the accusation by that, and refutes.
+    /// Has some members probe an accused who are none of its observers: own ring neighbours, to whom
+    /// the connections are warm; where those are few, anybody, as many as all accusers together
+    /// need. The accused hears of the accusation by that, and refutes.
     fn ask_around(&mut self, now: Instant, id: NodeId) {
         let suspicion = &self.suspicions[&id];
         let (life, accusers) = (suspicion.life, suspicion.accusers().len().max(1));
-        let mut asked = self.healthy_observers(id);
-        asked.extend([self.me, id]);
-        for _ in 0..AROUND.div_ceil(accusers) {
-            let fits = |id, member: &Member| member.is_healthy() && !asked.contains(&id);
+        let mut passed_over = self.healthy_observers(id);
+        passed_over.extend([self.me, id]);
+        let mut helpers = self.neighbours();
+        helpers.retain(|&helper| self.is_healthy(helper) && !passed_over.contains(&helper));
+        self.rng.shuffle(&mut helpers);
+        helpers.truncate(AROUND);
+        passed_over.extend(&helpers);
+        while helpers.len() < AROUND.div_ceil(accusers) {
+            let fits = |id, member: &Member| member.is_healthy() && !passed_over.contains(&id);
             let Some(helper) = self.roster.random_present(&mut self.rng, fits) else {
-                return;
+                break;
             };
-            asked.push(helper);
+            passed_over.push(helper);
+            helpers.push(helper);
+        }
+        let patience = self.config.probe_timeout_max.as_millis();
+        let nack_after_ms = u16::try_from(patience).unwrap_or(u16::MAX);
+        for helper in helpers {
             let seq = self.questions.ask(id, Purpose::Around, now);
-            let patience = self.config.probe_timeout_max.as_millis();
             let request = PingRequest {
                 seq,
                 target: id,
                 suspect: Some(life),
-                nack_after_ms: u16::try_from(patience).unwrap_or(u16::MAX),
+                nack_after_ms,
             };
             self.send(helper, Class::Datagram, vec![Message::PingRequest(request)]);
         }

@@ -372,15 +372,20 @@ impl Engine {
 
     /// Calls all ring neighbours at once, to learn how this node stands with them.
     pub(super) fn call_neighbours(&mut self, now: Instant) {
+        for id in self.neighbours() {
+            let seq = self.questions.ask(id, Purpose::Contact, now);
+            self.send_ping(id, Class::Datagram, seq);
+        }
+    }
+
+    /// Those next to this node on the rings, both ways: the connections to them are warm.
+    pub(super) fn neighbours(&mut self) -> Vec<NodeId> {
         let rings = self.refreshed_rings();
         let mut neighbours = rings.successors().to_vec();
         neighbours.extend_from_slice(rings.subjects());
         neighbours.sort_unstable();
         neighbours.dedup();
-        for id in neighbours {
-            let seq = self.questions.ask(id, Purpose::Contact, now);
-            self.send_ping(id, Class::Datagram, seq);
-        }
+        neighbours
     }
 
     // ---- answering ----
