@@ -14,7 +14,8 @@
 //! [`Strategy::register`].
 //!
 //! [`Manual`] finds nothing (operators join nodes by hand), [`Static`] is a list from the
-//! configuration. A strategy of your own takes a dozen lines:
+//! configuration. `Dns` (feature `dns`) reads the records of a name, `Mcast` (feature `mcast`) asks a
+//! multicast group. A strategy of your own takes a dozen lines:
 //!
 //! ```
 //! use std::sync::Arc;
@@ -45,14 +46,24 @@
 //! ```
 
 mod backoff;
+#[cfg(feature = "dns")]
+mod dns;
 mod manual;
+#[cfg(feature = "mcast")]
+mod mcast;
 mod me;
 mod seed;
 mod static_list;
 mod strategy;
 mod watch;
 
+#[cfg(feature = "dns")]
+pub use dns::{Dns, DnsError, DnsOptions, DnsOptionsError, DnsRecord};
 pub use manual::Manual;
+#[cfg(feature = "mcast")]
+pub use mcast::{
+    BeaconKey, Iface, IfaceError, Mcast, McastError, McastOptions, McastOptionsError, PORTS_MAX,
+};
 pub use me::Me;
 pub use seed::{Seed, SeedError};
 pub use static_list::Static;
