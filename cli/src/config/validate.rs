@@ -2,6 +2,7 @@
 //! that this version does not have.
 
 use convoke_core::config::QuorumRule;
+use convoke_discovery::{DnsOptionsError, McastOptionsError};
 
 use super::choice::{Discovery, PortMapping, SecurityMode, SplitBrain};
 use super::error::Problem;
@@ -63,9 +64,13 @@ fn unavailable(settings: &Settings) -> Vec<Finding> {
         found.push((key, format!("{what} is not in this version: {instead}")));
     };
     let cluster = &settings.cluster;
-    if !matches!(cluster.discovery, Discovery::Manual | Discovery::Static) {
+    if matches!(cluster.discovery, Discovery::Etcd | Discovery::K8s) {
         let what = format!("the {} strategy", cluster.discovery);
-        refuse("cluster.discovery", &what, "use manual or static");
+        refuse(
+            "cluster.discovery",
+            &what,
+            "use manual, static, mcast or dns",
+        );
     }
     if settings.node.port_mapping == PortMapping::Epmd {
         refuse("node.port_mapping", "epmd mode", "use \"conventional\"");
@@ -140,6 +145,8 @@ fn contradictions(settings: &Settings) -> Vec<Finding> {
     }
     found.extend(tags(settings));
     found.extend(names(settings));
+    found.extend(mcast(settings));
+    found.extend(dns(settings));
     found
 }
 
@@ -176,6 +183,31 @@ fn tags(settings: &Settings) -> Option<Finding> {
     let most = convoke_core::member::TAGS_BYTES_MAX;
     let message = format!("tags are too large: keys and values may have {most} bytes in all");
     (!convoke_core::member::tags_fit(&tags)).then_some(("node.tags", message))
+}
+
+fn mcast(settings: &Settings) -> Option<Finding> {
+    let error = settings.cluster.mcast.options().check().err()?;
+    let key = match error {
+        McastOptionsError::Group(_) => "cluster.mcast.addr",
+        McastOptionsError::Ports => "cluster.mcast.ports",
+        McastOptionsError::Family { .. } => "cluster.mcast.iface",
+    };
+    Some((key, error.to_string()))
+}
+
+fn dns(settings: &Settings) -> Option<Finding> {
+    let cluster = &settings.cluster;
+    let Some(options) = cluster.dns.options(&settings.node.name) else {
+        let message = "the dns strategy has no name to ask for: set it to the name whose records are the nodes, such as \"nodes.example.org\"";
+        let asks = cluster.discovery == Discovery::Dns;
+        return asks.then(|| ("cluster.dns.name", message.to_owned()));
+    };
+    let error = options.check().err()?;
+    let key = match error {
+        DnsOptionsError::Name { .. } => "cluster.dns.name",
+        DnsOptionsError::App(_) => "cluster.dns.app",
+    };
+    Some((key, error.to_string()))
 }
 
 /// The port rule needs an offset unless every port is given.
