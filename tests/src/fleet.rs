@@ -81,6 +81,7 @@ impl Fleet {
             env: BTreeMap::new(),
             args: Vec::new(),
             host: None,
+            resolver: None,
             home: self.folder().to_owned(),
         }
     }
@@ -127,6 +128,25 @@ fn command(home: &Path, args: &[&str]) -> Command {
     command
 }
 
+/// The same command with another `/etc/resolv.conf`.
+fn with_resolver(command: &Command, file: &Path) -> Command {
+    let script = format!(
+        "mount --bind '{}' /etc/resolv.conf && exec \"$@\"",
+        file.display()
+    );
+    let mut wrapped = Command::new("unshare");
+    wrapped.args(["--mount", "sh", "-c", &script, "sh"]);
+    wrapped.arg(command.get_program()).args(command.get_args());
+    let set = command
+        .get_envs()
+        .filter_map(|(key, value)| Some((key, value?)));
+    wrapped.env_clear().envs(set);
+    if let Some(folder) = command.get_current_dir() {
+        wrapped.current_dir(folder);
+    }
+    wrapped
+}
+
 /// How a node is started.
 #[derive(Clone, Debug)]
 pub struct Launch {
@@ -135,6 +155,7 @@ pub struct Launch {
     env: BTreeMap<String, String>,
     args: Vec<String>,
     host: Option<Host>,
+    resolver: Option<PathBuf>,
     home: PathBuf,
 }
 
@@ -148,6 +169,14 @@ impl Launch {
     /// On a host of its own, where every address and port is free.
     pub fn on(mut self, host: &Host) -> Self {
         self.host = Some(host.clone());
+        self
+    }
+
+    /// With another file for the system's resolver, in a mount namespace of the process. As root.
+    pub fn resolver(mut self, text: &str) -> Self {
+        let file = self.fleet.folder().join("resolv.conf");
+        std::fs::write(&file, text).expect("the fleet's folder is writable");
+        self.resolver = Some(file);
         self
     }
 
@@ -206,6 +235,9 @@ impl Launch {
     pub fn start_command(&self) -> Command {
         let mut command = self.command(&["start", "--node-name", &self.name]);
         command.args(&self.args);
+        if let Some(file) = &self.resolver {
+            command = with_resolver(&command, file);
+        }
         match &self.host {
             Some(host) => host.wrap(&command),
             None => command,
