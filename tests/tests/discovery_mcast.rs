@@ -92,17 +92,44 @@ fn hosts_of_a_network_find_each_other_by_ipv4() {
 
 #[test]
 fn hosts_of_a_network_find_each_other_by_ipv6() {
-    let network = Network::new(4);
-    let of = |n: u8| {
-        let name = format!("convoke{n}@{}", Network::address_v6(n));
-        network
-            .launch_named(n, &name)
+    // Of a site, and of a link: the latter is nothing without its interface.
+    for group in ["ff15::4370", "ff02::4370"] {
+        let network = Network::new(3);
+        let of = |n: u8| {
+            let name = format!("convoke{n}@{}", Network::address_v6(n));
+            network
+                .launch_named(n, &name)
+                .env("CONVOKE_CLUSTER_DISCOVERY", "mcast")
+                .env("CONVOKE_CLUSTER_MCAST_ADDR", group)
+                .env("CONVOKE_CLUSTER_MCAST_IFACE", "eth0")
+        };
+        let what = format!("two hosts with mcast by {group}");
+        let mut nodes = start_together(&what, (1..=2).map(of).collect());
+        start_another(&mut nodes, of(3));
+    }
+}
+
+#[test]
+fn without_the_loop_nodes_of_one_host_meet_by_way_of_another_host_alone() {
+    let network = Network::new(2);
+    let of = |n: u8, host: u8, loopback: &str| {
+        let name = format!("convoke{n}@{}", Network::address(host));
+        let launch = network.launch_named(host, &name);
+        launch
             .env("CONVOKE_CLUSTER_DISCOVERY", "mcast")
-            .env("CONVOKE_CLUSTER_MCAST_ADDR", "ff15::4370")
             .env("CONVOKE_CLUSTER_MCAST_IFACE", "eth0")
+            .env("CONVOKE_CLUSTER_MCAST_LOOP", loopback)
     };
-    let mut nodes = start_together("three hosts with mcast by IPv6", (1..=3).map(of).collect());
-    start_another(&mut nodes, of(4));
+    let mut nodes = vec![of(1, 1, "false").start(), of(2, 1, "false").start()];
+    for node in &nodes {
+        let run = node.convoke(&["cluster", "discovery", "run"]);
+        run.expect_code(0);
+        assert!(
+            run.stdout.contains("Discovery (mcast) found: []"),
+            "{run:#?}"
+        );
+    }
+    start_another(&mut nodes, of(3, 2, "true"));
 }
 
 /// Memory that a node may hold more than before: what the system's allocator keeps.
@@ -110,8 +137,8 @@ const MORE_BYTES_MAX: u64 = 8 << 20;
 
 #[test]
 fn noise_and_floods_on_the_port_harm_nobody() {
-    // A port that no other test's nodes listen on.
-    let port: u16 = 20_200;
+    // A port that no other test's nodes listen on, and no other run of this one's.
+    let port = 19_000 + u16::try_from(std::process::id() % 1000).expect("below 1000");
     let fleet = Fleet::new();
     let of = |n: u8| launch(&fleet, n).env("CONVOKE_CLUSTER_MCAST_PORTS", port.to_string());
     let mut nodes = start_together("three under fire", (1..=3).map(of).collect());

@@ -99,12 +99,11 @@ async fn answer(socket: Arc<UdpSocket>, talker: UdpSocket, mut answerer: Answere
                 return;
             }
         };
-        let now = Instant::now();
-        if let Some(packet) = answerer.on_packet(&buffer[..bytes], from, now) {
+        if let Some(packet) = answerer.on_packet(&buffer[..bytes], from, Instant::now()) {
             // Who can't be answered asks again.
             let _ = talker.send_to(&packet, from).await;
         }
-        if !reading.take(now) {
+        while !reading.take(Instant::now()) {
             sleep(reading.wait().max(REST)).await;
         }
     }
