@@ -14,14 +14,18 @@ pub const TOGETHER: Duration = Duration::from_secs(5);
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Starts them at once and waits until they are one cluster, [`TOGETHER`] after the last serves.
-pub fn start_together(what: &str, launches: Vec<Launch>) -> Vec<Node> {
-    let began = Instant::now();
+pub fn start_at_once(launches: Vec<Launch>) -> Vec<Node> {
     let nodes = Node::start_all(launches.into_iter());
-    let serving = began.elapsed();
     Node::wait_until_one_within(&nodes.iter().collect::<Vec<_>>(), TOGETHER);
-    let one = began.elapsed();
-    tell(&format!("{what}: until all serve"), &[serving]);
-    tell(&format!("{what}: from the start until one cluster"), &[one]);
+    nodes
+}
+
+/// As [`start_at_once`], and tells how long that took.
+pub fn start_and_tell(what: &str, launches: Vec<Launch>) -> Vec<Node> {
+    let began = Instant::now();
+    let nodes = start_at_once(launches);
+    let what = format!("{what}: from the start until one cluster");
+    tell(&what, &[began.elapsed()]);
     nodes
 }
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use convoke_discovery::{Dns, DnsOptions, DnsRecord, Seed, Strategy};
 use convoke_tests::discovering::{
-    leave_and_stay_left, never_meet, start_another, start_in_rounds, start_together,
+    leave_and_stay_left, never_meet, start_and_tell, start_another, start_at_once, start_in_rounds,
     wait_for_trouble,
 };
 use convoke_tests::server::Dnsmasq;
@@ -45,7 +45,7 @@ fn five_nodes_that_start_at_once_are_one_cluster_with_and_without_the_server() {
     let mut dns = server(&fleet, &addresses(&fleet, 1..=6));
     let launches = (1..=5).map(|n| launch(&fleet, n, dns.address()));
     let launches = launches.map(|launch| launch.env("CONVOKE_CLUSTER_DISCOVERY_INTERVAL", "1s"));
-    let mut nodes = start_together("five with dns", launches.collect());
+    let mut nodes = start_and_tell("five with dns", launches.collect());
     dns.kill();
     let said = wait_for_trouble(&nodes[0]);
     assert!(said.contains(&dns.address().to_string()), "{said}");
@@ -106,7 +106,7 @@ fn services_bring_their_port_and_their_hosts_need_no_name_of_ours() {
             .env("CONVOKE_CLUSTER_DNS_RECORD_TYPE", "srv")
             .env("CONVOKE_CLUSTER_DNS_SERVER", dns.address().to_string())
     };
-    start_together("four with dns by SRV", (1..=4).map(of).collect());
+    start_at_once((1..=4).map(of).collect());
 }
 
 #[test]
@@ -115,7 +115,7 @@ fn who_left_stays_left_though_its_address_is_listed() {
     let dns = server(&fleet, &addresses(&fleet, 1..=3));
     let launches = (1..=3).map(|n| launch(&fleet, n, dns.address()));
     let launches = launches.map(|launch| launch.env("CONVOKE_CLUSTER_DISCOVERY_INTERVAL", "500ms"));
-    let nodes = start_together("three with dns", launches.collect());
+    let nodes = start_at_once(launches.collect());
     leave_and_stay_left(&nodes, "dns", lasting(8, 60));
 }
 
@@ -139,7 +139,7 @@ fn clusters_of_other_names_and_secrets_under_one_name_never_meet() {
         .zip(clusters)
         .map(|(n, (name, home))| {
             let launches = vec![of(n, name, home), of(n + 1, name, home)];
-            start_together("two of three clusters with dns", launches)
+            start_at_once(launches)
         })
         .collect();
     never_meet(&clusters, lasting(5, 30));
@@ -164,7 +164,7 @@ fn the_system_s_resolver_is_asked_in_its_search_domains() {
             .env("CONVOKE_CLUSTER_DISCOVERY", "dns")
             .env("CONVOKE_CLUSTER_DNS_NAME", "nodes")
     };
-    start_together("two with dns by search domain", (1..=2).map(of).collect());
+    start_at_once((1..=2).map(of).collect());
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use convoke_tests::discovering::{
-    leave_and_stay_left, never_meet, start_another, start_in_rounds, start_together,
+    leave_and_stay_left, never_meet, start_and_tell, start_another, start_at_once, start_in_rounds,
 };
 use convoke_tests::{Fleet, Launch, Network, lasting, rounds, throughout};
 
@@ -25,7 +25,7 @@ fn on_loopback(launch: Launch) -> Launch {
 fn five_nodes_that_start_at_once_are_one_cluster_and_a_sixth_comes_in() {
     let fleet = Fleet::new();
     let launches = (1..=5).map(|n| launch(&fleet, n)).collect();
-    let mut nodes = start_together("five with mcast", launches);
+    let mut nodes = start_and_tell("five with mcast", launches);
     start_another(&mut nodes, launch(&fleet, 6));
 }
 
@@ -42,7 +42,7 @@ fn who_left_stays_left_and_is_not_heard_of() {
     let fleet = Fleet::new();
     let launches = (1..=3).map(|n| launch(&fleet, n));
     let launches = launches.map(|launch| launch.env("CONVOKE_CLUSTER_DISCOVERY_INTERVAL", "500ms"));
-    let nodes = start_together("three with mcast", launches.collect());
+    let nodes = start_at_once(launches.collect());
     leave_and_stay_left(&nodes, "mcast", lasting(8, 60));
 }
 
@@ -64,7 +64,7 @@ fn clusters_of_other_names_and_secrets_on_one_group_never_meet_and_say_so_once()
         .zip(clusters)
         .map(|(n, (name, home))| {
             let launches = vec![of(n, name, home), of(n + 1, name, home)];
-            start_together("two of three clusters with mcast", launches)
+            start_at_once(launches)
         })
         .collect();
     never_meet(&clusters, lasting(5, 30));
@@ -86,7 +86,7 @@ fn hosts_of_a_network_find_each_other_by_ipv4() {
             Network::address(n).to_string(),
         )
     };
-    let mut nodes = start_together("three hosts with mcast by IPv4", (1..=3).map(of).collect());
+    let mut nodes = start_and_tell("three hosts with mcast by IPv4", (1..=3).map(of).collect());
     start_another(&mut nodes, of(4));
 }
 
@@ -103,8 +103,7 @@ fn hosts_of_a_network_find_each_other_by_ipv6() {
                 .env("CONVOKE_CLUSTER_MCAST_ADDR", group)
                 .env("CONVOKE_CLUSTER_MCAST_IFACE", "eth0")
         };
-        let what = format!("two hosts with mcast by {group}");
-        let mut nodes = start_together(&what, (1..=2).map(of).collect());
+        let mut nodes = start_at_once((1..=2).map(of).collect());
         start_another(&mut nodes, of(3));
     }
 }
@@ -141,7 +140,7 @@ fn noise_and_floods_on_the_port_harm_nobody() {
     let port = 19_000 + u16::try_from(std::process::id() % 1000).expect("below 1000");
     let fleet = Fleet::new();
     let of = |n: u8| launch(&fleet, n).env("CONVOKE_CLUSTER_MCAST_PORTS", port.to_string());
-    let mut nodes = start_together("three under fire", (1..=3).map(of).collect());
+    let mut nodes = start_at_once((1..=3).map(of).collect());
     let before: Vec<u64> = nodes.iter().map(|node| node.resident()).collect();
     let over = AtomicBool::new(false);
     let sent = std::thread::scope(|scope| {

@@ -2,7 +2,7 @@
 //! typed.
 
 use convoke_tests::discovering::{
-    leave_and_stay_left, never_meet, start_another, start_in_rounds, start_together,
+    leave_and_stay_left, never_meet, start_and_tell, start_another, start_at_once, start_in_rounds,
 };
 use convoke_tests::{Fleet, Launch, lasting, rounds};
 
@@ -22,7 +22,7 @@ fn listed(launch: Launch, names: &[String]) -> Launch {
 fn five_nodes_that_start_at_once_are_one_cluster_and_a_sixth_comes_in() {
     let fleet = Fleet::new();
     let launches = (1..=5).map(|n| launch(&fleet, n, 5)).collect();
-    let mut nodes = start_together("five with static", launches);
+    let mut nodes = start_and_tell("five with static", launches);
     start_another(&mut nodes, launch(&fleet, 6, 2));
 }
 
@@ -39,7 +39,7 @@ fn who_left_stays_left_though_it_is_everybodys_seed() {
     let fleet = Fleet::new();
     let launches = (1..=3).map(|n| launch(&fleet, n, 3));
     let launches = launches.map(|launch| launch.env("CONVOKE_CLUSTER_DISCOVERY_INTERVAL", "500ms"));
-    let nodes = start_together("three with static", launches.collect());
+    let nodes = start_at_once(launches.collect());
     leave_and_stay_left(&nodes, "static", lasting(8, 60));
 }
 
@@ -61,7 +61,7 @@ fn clusters_of_other_names_and_secrets_never_meet() {
         .zip(clusters)
         .map(|(n, (name, home))| {
             let launches = vec![of(n, name, home), of(n + 1, name, home)];
-            start_together("two of three clusters with static", launches)
+            start_at_once(launches)
         })
         .collect();
     never_meet(&clusters, lasting(5, 30));
