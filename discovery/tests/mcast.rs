@@ -48,6 +48,20 @@ async fn found(strategy: &Mcast) -> BTreeSet<String> {
     seeds.iter().map(Seed::to_string).collect()
 }
 
+/// Nobody but these is found, and in the end all of them: an answer may come too late for a pass.
+async fn expect_found(strategy: &Mcast, nodes: &[u8]) {
+    let (expected, began) = (addresses(nodes), Instant::now());
+    loop {
+        let found = found(strategy).await;
+        assert!(found.is_subset(&expected), "{found:?}, not {expected:?}");
+        if found == expected {
+            return;
+        }
+        let patience = Duration::from_secs(20);
+        assert!(began.elapsed() < patience, "{found:?}, not {expected:?}");
+    }
+}
+
 fn addresses(nodes: &[u8]) -> BTreeSet<String> {
     let address = |n: &u8| format!("10.0.0.{n}:4370");
     nodes.iter().map(address).collect()
@@ -99,12 +113,12 @@ async fn nodes_that_listen_are_found_and_those_that_withdrew_are_not() {
         listening.register().await.unwrap();
         listening.register().await.unwrap();
     }
-    assert_eq!(found(&one).await, addresses(&[2, 3]));
-    assert_eq!(found(&three).await, addresses(&[1, 2]));
+    expect_found(&one, &[2, 3]).await;
+    expect_found(&three, &[1, 2]).await;
     two.withdraw().await.unwrap();
-    assert_eq!(found(&one).await, addresses(&[3]));
+    expect_found(&one, &[3]).await;
     two.register().await.unwrap();
-    assert_eq!(found(&three).await, addresses(&[1, 2]));
+    expect_found(&three, &[1, 2]).await;
     drop(one);
     drop(two);
     tokio::task::yield_now().await;
@@ -112,16 +126,20 @@ async fn nodes_that_listen_are_found_and_those_that_withdrew_are_not() {
 }
 
 #[tokio::test]
-async fn of_many_who_listen_enough_are_found_at_once() {
-    let many: Vec<Mcast> = (1..=60).map(|n| node(n, port(1))).collect();
+async fn of_many_who_listen_enough_answer_and_not_all() {
+    let many: Vec<Mcast> = (1..=200).map(|n| node(n, port(1))).collect();
     for listening in &many {
         listening.register().await.unwrap();
     }
-    let asker = node(100, port(1));
-    for _ in 0..3 {
-        let found = found(&asker).await;
-        assert!(found.len() >= 8, "{found:?}");
+    let asker = node(201, port(1));
+    let mut passes = Vec::new();
+    for _ in 0..5 {
+        passes.push(found(&asker).await.len());
     }
+    assert!(passes.iter().all(|found| *found >= 8), "{passes:?}");
+    // One in sixteen is asked as a rule, and one in four at times. On a machine that stands still
+    // for a moment it may be all.
+    assert!(passes.iter().any(|found| *found <= 120), "{passes:?}");
 }
 
 #[tokio::test]
@@ -147,7 +165,7 @@ async fn what_was_heard_and_is_repeated_is_worth_one_answer_and_no_seed() {
     let (listening, asker) = (node(1, port), node(2, port));
     let ears = eavesdropper(port);
     listening.register().await.unwrap();
-    assert_eq!(found(&asker).await, addresses(&[1]));
+    expect_found(&asker, &[1]).await;
     let mut buffer = [0; 1024];
     // The last question was for all.
     let mut question = Vec::new();
@@ -164,7 +182,7 @@ async fn what_was_heard_and_is_repeated_is_worth_one_answer_and_no_seed() {
     assert!(!heard.await.unwrap(), "it was answered before");
     // Whoever asked in the question is not taken for found, nor is an old answer.
     assert_eq!(found(&listening).await, addresses(&[]));
-    assert_eq!(found(&asker).await, addresses(&[1]));
+    expect_found(&asker, &[1]).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -198,10 +216,7 @@ async fn noise_ends_nothing_and_only_costs_some_reading() {
         "{read} of {sent} were read, of {limit} at most"
     );
     // What is left of it in the socket is read within a moment.
-    let deadline = Instant::now() + Duration::from_secs(20);
-    while found(&asker).await != addresses(&[1]) {
-        assert!(Instant::now() < deadline, "not found any more");
-    }
+    expect_found(&asker, &[1]).await;
 }
 
 #[tokio::test]
@@ -210,7 +225,7 @@ async fn a_port_that_another_program_holds_is_passed_over() {
     let held = std::net::UdpSocket::bind((Ipv4Addr::UNSPECIFIED, port)).unwrap();
     let (one, two) = (node(1, port), node(2, port));
     one.register().await.unwrap();
-    assert_eq!(found(&two).await, addresses(&[1]));
+    expect_found(&two, &[1]).await;
     let next = std::net::UdpSocket::bind((Ipv4Addr::UNSPECIFIED, port + 1));
     assert!(next.is_err(), "the first node has it");
     drop(one);

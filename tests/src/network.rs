@@ -64,21 +64,33 @@ impl Network {
     }
 
     fn connect(&self) {
-        let mut lines = String::from("link add br0 type bridge\nlink set br0 up\n");
-        for (n, host) in self.numbered() {
-            let name = host.namespace().name();
-            let _ = writeln!(
-                lines,
-                "link add h{n} type veth peer name eth0 netns {name}\nlink set h{n} master br0 up"
-            );
+        self.bridge
+            .ip("link add br0 type bridge\nlink set br0 up\n");
+        for (n, _) in self.numbered() {
+            self.plug(n);
         }
-        self.bridge.ip(&lines);
-        for (n, host) in self.numbered() {
-            let (four, six) = (Self::address(n), Self::address_v6(n));
-            host.namespace().ip(&format!(
-                "addr add {four}/16 dev eth0\naddr add {six}/64 dev eth0 nodad\nlink set eth0 up\n"
-            ));
-        }
+    }
+
+    fn plug(&self, n: u8) {
+        let host = self.host(n).namespace();
+        let name = host.name();
+        self.bridge.ip(&format!(
+            "link add h{n} type veth peer name eth0 netns {name}\nlink set h{n} master br0 up\n"
+        ));
+        let (four, six) = (Self::address(n), Self::address_v6(n));
+        host.ip(&format!(
+            "addr add {four}/16 dev eth0\naddr add {six}/64 dev eth0 nodad\nlink set eth0 up\n"
+        ));
+    }
+
+    /// Takes the interface of host `n` away and gives it another one of the same addresses.
+    pub fn replug(&self, n: u8) {
+        self.bridge.ip(&format!("link del h{n}\n"));
+        self.plug(n);
+    }
+
+    fn host(&self, n: u8) -> &Host {
+        &self.hosts[usize::from(n) - 1]
     }
 
     fn numbered(&self) -> impl Iterator<Item = (u8, &Host)> {
@@ -108,7 +120,7 @@ impl Network {
     /// A node of this name on host `n`, to be started.
     pub fn launch_named(&self, n: u8, name: &str) -> Launch {
         let launch = self.fleet.launch_named(name);
-        let launch = launch.on(&self.hosts[usize::from(n) - 1]);
+        let launch = launch.on(self.host(n));
         launch.at_home_with_secret(&format!("host{n}"))
     }
 

@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 use convoke_tests::discovering::{
     leave_and_stay_left, never_meet, start_and_tell, start_another, start_at_once, start_in_rounds,
 };
-use convoke_tests::{Fleet, Launch, Network, lasting, rounds, throughout};
+use convoke_tests::{Fleet, Launch, Network, Node, eventually, lasting, rounds, throughout};
+
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// On the loopback interface, whatever addresses of it the nodes have.
 fn launch(fleet: &Fleet, n: u8) -> Launch {
@@ -106,6 +108,27 @@ fn hosts_of_a_network_find_each_other_by_ipv6() {
         let mut nodes = start_at_once((1..=2).map(of).collect());
         start_another(&mut nodes, of(3));
     }
+}
+
+#[test]
+fn a_node_whose_interface_was_replaced_answers_again() {
+    let network = Network::new(2);
+    let of = |n: u8| {
+        let launch = network.launch(n);
+        launch
+            .env("CONVOKE_CLUSTER_DISCOVERY", "mcast")
+            .env("CONVOKE_CLUSTER_DISCOVERY_INTERVAL", "500ms")
+            .env("CONVOKE_CLUSTER_MCAST_IFACE", "eth0")
+    };
+    let nodes = start_at_once((1..=2).map(of).collect());
+    network.replug(1);
+    let address = format!("{}:4371", Network::address(1));
+    eventually("it answers the other one's questions", PATIENCE, || {
+        let run = nodes[1].convoke(&["cluster", "discovery", "run"]);
+        let answers = run.stdout.contains(&address);
+        answers.then_some(()).ok_or(format!("{run:#?}"))
+    });
+    Node::wait_until_one(&nodes.iter().collect::<Vec<_>>());
 }
 
 #[test]
