@@ -8,6 +8,9 @@ use std::time::{Duration, Instant};
 use convoke_discovery::{Dns, DnsOptions, DnsRecord, Strategy};
 use tokio::net::UdpSocket;
 
+/// What a server makes of a query.
+type Answer = fn(&[u8]) -> Vec<u8>;
+
 /// A server that answers every query with what `answer` makes of it.
 async fn server(answer: impl Fn(&[u8]) -> Vec<u8> + Send + 'static) -> SocketAddr {
     let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await;
@@ -63,7 +66,7 @@ async fn a_server_with_a_fault_is_an_error_and_no_empty_list() {
 
 #[tokio::test]
 async fn answers_that_make_no_sense_are_an_error_within_the_time_of_a_pass() {
-    let noise: Vec<fn(&[u8]) -> Vec<u8>> = vec![
+    let noise: [Answer; 6] = [
         |_| Vec::new(),
         |_| vec![0xff; 4000],
         |query| query[..query.len() / 2].to_vec(),
