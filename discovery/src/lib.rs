@@ -45,6 +45,8 @@
 //! ```
 
 mod backoff;
+#[cfg(feature = "epmd")]
+pub mod epmd;
 mod manual;
 mod me;
 mod seed;

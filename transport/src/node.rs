@@ -244,7 +244,9 @@ impl Node {
     }
 
     async fn resolve(&self, peer: &Peer) -> Result<Target, ResolveError> {
-        peer.resolve(self.0.started.gossip_address).await
+        let started = &self.0.started;
+        peer.resolve(started.gossip_address.ip(), &*started.port_map)
+            .await
     }
 
     /// Hands a command to the driver and waits for its outcome; `None` when the node has ended.

@@ -30,6 +30,7 @@ use super::problem::Problem;
 use super::why::Account;
 use crate::config::{local_name, parse_peer};
 use crate::discovery::Discovery;
+use crate::epmd::Epmd;
 
 /// How long other members are given to answer a question.
 const ANSWER_WAIT: Duration = Duration::from_secs(1);
@@ -49,6 +50,8 @@ pub(crate) struct Service {
     pub(crate) journal: Journal,
     /// Its discovery.
     pub(crate) discovery: Arc<Discovery>,
+    /// Its registration, in epmd mode.
+    pub(crate) epmd: Option<Arc<Epmd>>,
     /// What does not change.
     pub(crate) details: Arc<Details>,
     /// How many commands that change the cluster are under way.
@@ -102,6 +105,7 @@ async fn node(State(service): State<Service>) -> Json<Details> {
     let discovery = service.discovery.state();
     Json(Details {
         discovery,
+        epmd: service.epmd.as_ref().and_then(|epmd| epmd.state()),
         ..Details::clone(&service.details)
     })
 }

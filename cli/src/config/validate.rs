@@ -67,9 +67,6 @@ fn unavailable(settings: &Settings) -> Vec<Finding> {
         let what = format!("the {} strategy", cluster.discovery);
         refuse("cluster.discovery", &what, "use manual or static");
     }
-    if settings.node.port_mapping == PortMapping::Epmd {
-        refuse("node.port_mapping", "epmd mode", "use \"conventional\"");
-    }
     if settings.security.mode == SecurityMode::Pki {
         refuse("security.mode", "the pki mode", "use \"secret\"");
     }
@@ -178,10 +175,11 @@ fn tags(settings: &Settings) -> Option<Finding> {
     (!convoke_core::member::tags_fit(&tags)).then_some(("node.tags", message))
 }
 
-/// The port rule needs an offset unless every port is given.
+/// The port rule needs an offset unless every port is given, or found in another way.
 fn names(settings: &Settings) -> Option<Finding> {
     let node = &settings.node;
-    let explicit = node.listen.is_some() && node.rpc_listen.is_some();
+    let explicit = node.listen.is_some() && node.rpc_listen.is_some()
+        || node.port_mapping == PortMapping::Epmd;
     let error = node.name.port_offset().err().filter(|_| !explicit)?;
     Some(("node.name", error.to_string()))
 }
