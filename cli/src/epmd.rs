@@ -1,5 +1,6 @@
 //! epmd mode: a node's gossip port is one of a range, and the `epmd` of its host knows which.
 
+use std::io::ErrorKind;
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,14 +10,18 @@ use convoke::port_map::PortFuture;
 use convoke::{NodeName, PortError, PortMap};
 use convoke_core::name::{OffsetError, RPC_PORT_BASE};
 use convoke_discovery::epmd::{EpmdError, Place, Registering, Registration, Standing, look_up};
+use tokio::time::{Instant, sleep};
 use tracing::warn;
 
 use crate::api::model::EpmdState;
 use crate::config::{Environment, PortMapping, Settings};
 use crate::exit::{Code, Exit};
 
-/// How long a look-up may take.
+/// How long a look-up may take: as long as a dial. Nodes that start together find each other
+/// within that time, though one asks before the other is registered.
 const LOOK_UP_TIMEOUT: Duration = Duration::from_secs(2);
+/// Between two tries of one.
+const LOOK_UP_PAUSE: Duration = Duration::from_millis(100);
 
 /// The port map of a node in epmd mode, and its registration.
 #[derive(Debug)]
@@ -116,13 +121,31 @@ impl PortMap for Epmd {
     fn look_up<'a>(&'a self, name: &'a NodeName, host: IpAddr) -> PortFuture<'a, u16> {
         Box::pin(async move {
             let at = self.place.of_host(host);
-            let port = look_up(name.local_part(), at, LOOK_UP_TIMEOUT).await;
-            port.map_err(|error| PortError::Service(not_found(&error)))
+            let deadline = Instant::now() + LOOK_UP_TIMEOUT;
+            loop {
+                let left = deadline.saturating_duration_since(Instant::now());
+                match look_up(name.local_part(), at, left.max(LOOK_UP_PAUSE)).await {
+                    Ok(port) => return Ok(port),
+                    Err(error) if may_come(&error) && left > LOOK_UP_PAUSE => {
+                        sleep(LOOK_UP_PAUSE).await;
+                    }
+                    Err(error) => return Err(PortError::Service(not_found(&error))),
+                }
+            }
         })
     }
 
     fn is_fixed(&self) -> bool {
         false
+    }
+}
+
+/// Whether another try at once may end otherwise.
+fn may_come(error: &EpmdError) -> bool {
+    match error {
+        EpmdError::Unknown { .. } => true,
+        EpmdError::Unreachable { kind, .. } => *kind == ErrorKind::ConnectionRefused,
+        _ => false,
     }
 }
 

@@ -95,6 +95,11 @@ impl Network {
         format!("convoke{n}@{}", Self::address(n))
     }
 
+    /// Host `n`.
+    pub fn host(&self, n: u8) -> &Host {
+        &self.hosts[usize::from(n) - 1]
+    }
+
     /// The node of host `n`, to be started.
     pub fn launch(&self, n: u8) -> Launch {
         let launch = self.fleet.launch_named(&Self::name(n));
