@@ -135,6 +135,10 @@ impl PortMap for Epmd {
         })
     }
 
+    fn words(&self) -> String {
+        format!("by its epmd, at TCP port {}", self.place.port)
+    }
+
     fn is_fixed(&self) -> bool {
         false
     }

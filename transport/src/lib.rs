@@ -30,6 +30,7 @@
 mod accept;
 mod callbacks;
 mod clock;
+pub mod diagnose;
 mod dial;
 mod driver;
 pub mod error;
@@ -38,6 +39,7 @@ pub mod faults;
 mod hail;
 pub mod identity;
 mod input;
+mod introduction;
 mod journal;
 mod knock;
 mod link;

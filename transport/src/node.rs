@@ -11,6 +11,7 @@ use convoke_core::{Departure, Fingerprint, NodeName, Target};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
+use crate::diagnose::{self, Diagnosis};
 use crate::error::{ForceLeaveError, JoinError, LeaveError, RpcError, StartError, TagsError};
 use crate::events::Subscription;
 use crate::input::{Command, Input, Reply};
@@ -191,6 +192,13 @@ impl Node {
         let mut witnesses = vec![own];
         witnesses.extend(self.0.callers.why(&view, about, others, limit).await);
         witnesses
+    }
+
+    /// Looks at every step on the way to another node, from this one's standpoint and by its own
+    /// socket, whether that is a member or not. Takes some seconds at the most, and changes
+    /// nothing. Cancel safe.
+    pub async fn diagnose(&self, peer: &Peer) -> Diagnosis {
+        diagnose::from_node(&self.0.started, peer).await
     }
 
     /// QUIC's estimate of the round trip to a member, where a connection to it is open.

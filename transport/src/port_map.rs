@@ -50,6 +50,9 @@ pub trait PortMap: fmt::Debug + Send + Sync + 'static {
     /// The gossip port of a node, whose host has this address. Bounded in time. Cancel safe.
     fn look_up<'a>(&'a self, name: &'a NodeName, host: IpAddr) -> PortFuture<'a, u16>;
 
+    /// How it finds a port, as a clause that follows one.
+    fn words(&self) -> String;
+
     /// Whether a node that starts again has the port that it had. Where not, what is remembered
     /// of others over a restart is looked up again.
     fn is_fixed(&self) -> bool;
@@ -76,6 +79,10 @@ impl PortMap for PortRule {
 
     fn look_up<'a>(&'a self, name: &'a NodeName, _host: IpAddr) -> PortFuture<'a, u16> {
         Box::pin(async move { Ok(GOSSIP_PORT_BASE + name.port_offset()?) })
+    }
+
+    fn words(&self) -> String {
+        format!("by the port rule: {GOSSIP_PORT_BASE} and the number that ends the name")
     }
 
     fn is_fixed(&self) -> bool {

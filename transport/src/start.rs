@@ -75,7 +75,8 @@ pub(crate) async fn start(options: Options) -> Result<Started, StartError> {
     let cluster_name = options.cluster_name.as_str().into();
     let (publisher, published) =
         Publisher::new(&engine, rim.clock, cluster_name, options.name.clone());
-    rim.tasks.spawn(accept::accept(rim.clone()));
+    rim.tasks
+        .spawn(accept::accept(rim.clone(), published.clone()));
     rim.tasks.spawn(rpc::serve(rim.clone(), published.clone()));
     let knocker = Knocker::new(rim.clone(), options.network, ports.gossip_address);
     let callbacks = options.callbacks;
