@@ -56,7 +56,7 @@ async fn take(rim: &Arc<Rim>, incoming: Incoming, published: &Arc<Published>) {
         Err(_) => return rim.counters.handshakes_refused.add(),
     };
     if introduction::is_asked(&connection) {
-        return introduction::give(&connection, published).await;
+        return introduction::give(rim, &connection, published).await;
     }
     match identity::peer_name(&connection) {
         Ok(name) => drop(establish(rim, connection, Contact { name, address }, None)),

@@ -13,8 +13,11 @@ use quinn::{Connection, VarInt};
 use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 
+use crate::dial::canonical;
 use crate::identity::{self, GOSSIP_ALPN};
+use crate::knock;
 use crate::publish::Published;
+use crate::rim::Rim;
 
 /// The protocol.
 pub(crate) const INTRODUCTION_ALPN: &[u8] = b"convoke-hello/1";
@@ -22,6 +25,8 @@ pub(crate) const INTRODUCTION_ALPN: &[u8] = b"convoke-hello/1";
 const BYTES_MAX: usize = 4096;
 /// How long it may take to be heard.
 const TIMEOUT: Duration = Duration::from_secs(2);
+/// How long the asker may take to answer small datagrams.
+const HAIL_TIMEOUT: Duration = Duration::from_millis(700);
 
 /// What a node says of itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,6 +42,10 @@ pub(crate) struct Introduction {
     pub(crate) size: u32,
     /// Where it has a running member of the asker's name.
     pub(crate) namesake: Option<SocketAddr>,
+    /// Where the asker's packets come from.
+    pub(crate) seen_at: SocketAddr,
+    /// Whether the asker answers there to somebody whom it has not just talked to.
+    pub(crate) hailed: bool,
 }
 
 /// Whether a connection is for this.
@@ -52,10 +61,14 @@ pub(crate) fn protocol(connection: &Connection) -> Option<Vec<u8>> {
 }
 
 /// Introduces this node.
-pub(crate) async fn give(connection: &Connection, published: &Arc<Published>) {
+pub(crate) async fn give(rim: &Rim, connection: &Connection, published: &Arc<Published>) {
     let view = published.view.load_full();
-    let asker = identity::peer_name(connection).ok();
-    let asker = asker.and_then(|name| view.member(&name));
+    let Ok(asker) = identity::peer_name(connection) else {
+        return;
+    };
+    let seen_at = canonical(connection.remote_address());
+    let hailed = is_reached(rim, &asker, seen_at).await;
+    let asker = view.member(&asker);
     let introduction = Introduction {
         name: view.local().clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -66,6 +79,8 @@ pub(crate) async fn give(connection: &Connection, published: &Arc<Published>) {
         namesake: asker
             .filter(|member| member.state.is_running())
             .map(|member| member.address),
+        seen_at,
+        hailed,
     };
     let bytes = postcard::to_stdvec(&introduction).expect("an introduction is plain data");
     let telling = async {
@@ -77,6 +92,26 @@ pub(crate) async fn give(connection: &Connection, published: &Arc<Published>) {
     // Whoever does not listen has asked in vain.
     let _ = timeout(TIMEOUT, telling).await;
     connection.close(VarInt::from_u32(0), b"introduced");
+}
+
+/// Whether a node answers to a socket that it has never heard of: one that is open to nobody but
+/// those it calls itself is no member that others can watch.
+async fn is_reached(rim: &Rim, name: &NodeName, at: SocketAddr) -> bool {
+    let local = rim
+        .endpoints()
+        .and_then(|endpoints| endpoints.gossip.local_addr().ok());
+    let Some(local) = local else {
+        return false;
+    };
+    match knock::connected(local.ip(), at).await {
+        Ok(socket) => {
+            rim.identity
+                .hail(name)
+                .is_answered(&socket, HAIL_TIMEOUT)
+                .await
+        }
+        Err(_) => false,
+    }
 }
 
 /// Hears the other end's; `None` where it says nothing, or nothing that can be understood.

@@ -27,7 +27,7 @@ pub(crate) struct Diagnosis {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Step {
     pub(crate) step: String,
-    /// `ok`, `failed`, or `untested` where an earlier step went wrong.
+    /// `ok`, `failed`, or `untested` where an earlier step went wrong or it makes no sense.
     pub(crate) outcome: String,
     /// What was found.
     pub(crate) detail: Option<String>,

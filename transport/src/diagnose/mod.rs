@@ -1,9 +1,9 @@
 //! Why another node can't be reached: every step on the way to it, and the first that fails.
 //!
 //! ```text
-//!   name ─▶ port ─▶ udp ─▶ tls ─▶ secret ─▶ identity ─▶ cluster ─▶ version ─▶ admission
-//!   host's  rule    any-   QUIC,   both     who is it   both       both       is its place
-//!   address or map  body?  ours?   alike?   after all?  alike?     alike?     free?
+//!   name ─▶ port ─▶ udp ─▶ tls ─▶ secret ─▶ identity ─▶ cluster ─▶ version ─▶ admission ─▶ return
+//!   host's  rule    any-   QUIC,   both     who is it   both       both       is its place   does it
+//!   address or map  body?  ours?   alike?   after all?  alike?     alike?     free?          reach us?
 //! ```
 //!
 //! Nothing is changed by it, here or there: what is asked at the end is an introduction, not to be
@@ -48,11 +48,14 @@ pub enum Check {
     Version,
     /// Whether its cluster has room for this node's name.
     Admission,
+    /// Whether it reaches this node too, without having been called. Looked at by a running node
+    /// that is known by the address that its packets come from.
+    Return,
 }
 
 impl Check {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Name,
         Self::Port,
         Self::Udp,
@@ -62,10 +65,11 @@ impl Check {
         Self::Cluster,
         Self::Version,
         Self::Admission,
+        Self::Return,
     ];
 
-    /// Its name: `name`, `port`, `udp`, `tls`, `secret`, `identity`, `cluster`, `version` or
-    /// `admission`.
+    /// Its name: `name`, `port`, `udp`, `tls`, `secret`, `identity`, `cluster`, `version`,
+    /// `admission` or `return`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Name => "name",
@@ -77,6 +81,7 @@ impl Check {
             Self::Cluster => "cluster",
             Self::Version => "version",
             Self::Admission => "admission",
+            Self::Return => "return",
         }
     }
 }
@@ -99,7 +104,7 @@ pub enum Outcome {
         /// How to mend it.
         fix: String,
     },
-    /// It could not be looked at, for an earlier step went wrong.
+    /// It was not looked at: an earlier step went wrong, or it makes no sense here.
     Untested,
 }
 

@@ -335,6 +335,25 @@ impl Walk<'_> {
             self.other_version(&heard.protocol, findings);
         }
         self.admits(&heard, findings);
+        self.is_reached(&heard, findings);
+    }
+
+    fn is_reached(&self, heard: &Introduction, findings: &mut Findings) {
+        // Behind a translation of addresses it is the other address that counts.
+        let Some(own) = self.advertised.filter(|own| *own == heard.seen_at) else {
+            return;
+        };
+        if heard.hailed {
+            return findings.good(
+                Check::Return,
+                format!("it reaches this node at {own}, uncalled"),
+            );
+        }
+        findings.bad(
+            Check::Return,
+            format!("it does not reach this node at {own} unless it was called: new packets to UDP port {} are dropped on the way", own.port()),
+            format!("open UDP port {} in the firewall of this host and before it, for packets that nobody here asked for", own.port()),
+        );
     }
 
     fn other_version(&self, theirs: &str, findings: &mut Findings) {
