@@ -9,7 +9,9 @@ use std::time::Duration;
 use convoke::port_map::PortFuture;
 use convoke::{NodeName, PortError, PortMap};
 use convoke_core::name::{OffsetError, RPC_PORT_BASE};
-use convoke_discovery::epmd::{EpmdError, Place, Registering, Registration, Standing, look_up};
+use convoke_discovery::epmd::{
+    EpmdError, Listed, Place, Registering, Registration, Standing, look_up, names,
+};
 use tokio::time::{Instant, sleep};
 use tracing::warn;
 
@@ -22,6 +24,8 @@ use crate::exit::{Code, Exit};
 const LOOK_UP_TIMEOUT: Duration = Duration::from_secs(2);
 /// Between two tries of one.
 const LOOK_UP_PAUSE: Duration = Duration::from_millis(100);
+/// Names that an error lists.
+const NAMES_SHOWN: usize = 10;
 
 /// The port map of a node in epmd mode, and its registration.
 #[derive(Debug)]
@@ -129,7 +133,7 @@ impl PortMap for Epmd {
                     Err(error) if may_come(&error) && left > LOOK_UP_PAUSE => {
                         sleep(LOOK_UP_PAUSE).await;
                     }
-                    Err(error) => return Err(PortError::Service(not_found(&error))),
+                    Err(error) => return Err(PortError::Service(not_found(&error).await)),
                 }
             }
         })
@@ -141,6 +145,17 @@ impl PortMap for Epmd {
 
     fn is_fixed(&self) -> bool {
         false
+    }
+}
+
+/// The names of a list, as far as a line has room.
+fn known(listed: &[Listed]) -> String {
+    let names = listed.iter().take(NAMES_SHOWN);
+    let names: Vec<&str> = names.map(|listed| listed.name.as_str()).collect();
+    match listed.len().saturating_sub(NAMES_SHOWN) {
+        _ if names.is_empty() => "nobody".to_owned(),
+        0 => names.join(", "),
+        more => format!("{} and {more} more", names.join(", ")),
     }
 }
 
@@ -162,8 +177,12 @@ fn unregistered(error: &EpmdError) -> String {
 }
 
 /// What to say of a peer's host that does not tell.
-fn not_found(error: &EpmdError) -> String {
+async fn not_found(error: &EpmdError) -> String {
     match error {
+        EpmdError::Unknown { at, .. } => match names(*at, LOOK_UP_PAUSE).await {
+            Ok(listed) => format!("{error}. It knows {}", known(&listed)),
+            Err(_) => error.to_string(),
+        },
         EpmdError::Unreachable { at, .. } | EpmdError::Timeout { at, .. } => format!(
             "{error}: start one on that host (`epmd -daemon`, or node.epmd_embedded = true for a node there), and open its TCP port {}",
             at.port()

@@ -4,10 +4,11 @@
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use convoke_tests::server::epmd::{self, DEFAULT_PORT, Epmd};
-use convoke_tests::{Fleet, Host, Launch, Network, Node, eventually, throughout};
+use convoke_tests::{Fleet, Host, Launch, Network, Node, eventually, run, throughout};
 
 /// What the operators are promised.
 const SECONDS_5: Duration = Duration::from_secs(5);
@@ -323,6 +324,42 @@ fn flood(at: (&str, u16), connections: u32) {
             held.clear();
         }
     }
+}
+
+/// Erlang's own nodes are content with our server, and look up ours.
+#[test]
+fn a_node_of_erlang_registers_at_ours_and_finds_our_node() {
+    let ground = Ground::new(Server::Ours);
+    let node = ground.launch(&ground.fleet.name(1)).start();
+    let names = "{ok, Names} = net_adm:names(\"127.0.0.1\")";
+    let port = "{port, Port, _} = erl_epmd:port_please(\"convoke1\", {127,0,0,1})";
+    let print = "io:format(\"~p ~p\", [lists:sort([Name || {Name, _} <- Names]), Port])";
+    let erl = |name: &str, code: &str| {
+        let mut command = Command::new("erl");
+        command.args([
+            "-noshell",
+            "-start_epmd",
+            "false",
+            "-name",
+            name,
+            "-eval",
+            code,
+        ]);
+        command.env("ERL_EPMD_PORT", ground.port.to_string());
+        command.env("HOME", ground.fleet.folder());
+        run(&mut command)
+    };
+    let code = format!("{names}, {port}, {print}, halt().");
+    let theirs = erl("theirs@127.0.0.1", &code);
+    theirs.expect_code(0);
+    assert_eq!(
+        theirs.stdout, "[\"convoke1\",\"theirs\"] 6369",
+        "{theirs:?}"
+    );
+    let taken = erl("convoke1@127.0.0.1", "halt().");
+    assert_ne!(taken.code, Some(0), "{taken:?}");
+    ground.wait_for_names(&[("convoke1", 6369)], SECONDS_5);
+    drop(node);
 }
 
 /// A node whose `epmd` is something else starts, says what it found, and is served by the rest.

@@ -31,7 +31,6 @@ const HAIL_TIMEOUT: Duration = Duration::from_millis(700);
 /// What a node says of itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Introduction {
-    pub(crate) name: NodeName,
     /// The version of its software.
     pub(crate) version: String,
     /// The protocol of the membership that it speaks.
@@ -70,7 +69,6 @@ pub(crate) async fn give(rim: &Rim, connection: &Connection, published: &Arc<Pub
     let hailed = is_reached(rim, &asker, seen_at).await;
     let asker = view.member(&asker);
     let introduction = Introduction {
-        name: view.local().clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         protocol: String::from_utf8_lossy(GOSSIP_ALPN).into_owned(),
         cluster_name: view.cluster_name().to_owned(),

@@ -4,8 +4,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::codec::{self, Entry, Registered};
 
-/// The most nodes of one host that are registered; more are refused.
-const ENTRIES_MAX: usize = 1024;
+/// The most nodes of one host that are registered; more are refused. Each holds a connection, and
+/// a process may have 1024 files as a rule.
+const ENTRIES_MAX: usize = 512;
 
 /// The registered nodes, the newest last. Locked for a look or a change, never longer.
 #[derive(Debug, Default)]
