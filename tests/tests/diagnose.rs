@@ -258,6 +258,29 @@ fn another_node_at_the_address_is_named() {
 }
 
 #[test]
+fn a_member_is_looked_for_where_it_is_and_not_where_its_name_leads() {
+    let fleet = Fleet::new();
+    let node = fleet.start(1);
+    let at = format!("{}:4999", fleet.address(2));
+    let moved = fleet.launch(2).args(&["--listen", &at]).start();
+    let by_name = Diagnosis::by(&node, &moved.name);
+    by_name.expect_failed(
+        "udp",
+        &["4372", "nothing listens"],
+        &["compare its gossip address"],
+    );
+    node.join(&at);
+    let member = Diagnosis::by(&node, &moved.name);
+    member.expect_well("member");
+    assert_eq!(member.json["address"], *at);
+    let found = member.step("name")["detail"].as_str().unwrap_or_default();
+    assert!(
+        found.contains("its name leads to") && found.contains(":4372"),
+        "{found}"
+    );
+}
+
+#[test]
 fn another_cluster_name_is_told() {
     let fleet = Fleet::new();
     let node = fleet.start(1);

@@ -156,6 +156,7 @@ pub async fn diagnose(options: &Options, peer: &Peer) -> Result<Diagnosis, Strin
         identity: &identity,
         cluster_name: &options.cluster_name,
         advertised: None,
+        known: None,
         endpoint: &endpoint,
         ports: &*options.port_map,
     };
@@ -183,10 +184,15 @@ pub(crate) async fn from_node(started: &Started, peer: &Peer) -> Diagnosis {
             steps: Check::ALL.map(|check| (check, Outcome::Untested)).into(),
         };
     };
+    let known = match peer {
+        Peer::Name(name) => view.member(name).map(|member| member.address),
+        Peer::Address(_) => None,
+    };
     let walk = Walk {
         identity: &rim.identity,
         cluster_name: view.cluster_name(),
         advertised,
+        known,
         endpoint: &endpoints.gossip,
         ports: &*started.port_map,
     };

@@ -1,9 +1,9 @@
 //! The way to a node, step by step.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use convoke_core::{Host, NodeName};
+use convoke_core::{Contact, Host, NodeName, Target};
 use quinn::{ConnectionError, Endpoint, VarInt};
 use tokio::time::timeout;
 
@@ -26,6 +26,8 @@ pub(super) struct Walk<'a> {
     pub(super) cluster_name: &'a str,
     /// Where others know the looking node, if it runs.
     pub(super) advertised: Option<SocketAddr>,
+    /// Where it knows the other one, if that is a member.
+    pub(super) known: Option<SocketAddr>,
     pub(super) endpoint: &'a Endpoint,
     pub(super) ports: &'a dyn PortMap,
 }
@@ -93,7 +95,11 @@ impl Walk<'_> {
                 return Some(*address);
             }
         };
-        let local = self.endpoint.local_addr().ok()?.ip();
+        if let Some(known) = self.known {
+            self.compare_with_known(name, known, findings).await;
+            return Some(known);
+        }
+        let local = self.local();
         let host = match resolve_host(name, local).await {
             Ok(host) => host,
             Err(error) => {
@@ -124,6 +130,42 @@ impl Walk<'_> {
                 None
             }
         }
+    }
+
+    /// A member is where it said that it is, wherever its name leads.
+    async fn compare_with_known(
+        &self,
+        name: &NodeName,
+        known: SocketAddr,
+        findings: &mut Findings,
+    ) {
+        let named = Peer::Name(name.clone());
+        let (port, ip) = (known.port(), known.ip());
+        match named.resolve(self.local(), self.ports).await {
+            Ok(Target::Node(contact)) if contact.address == known => {
+                findings.good(Check::Name, format!("its host is {ip}"));
+                findings.good(Check::Port, format!("{port}, {}", self.ports.words()));
+            }
+            Ok(Target::Node(Contact { address, .. }) | Target::Address(address)) => {
+                findings.good(
+                    Check::Name,
+                    format!("{ip}, as a member; its name leads to {address}"),
+                );
+                findings.good(Check::Port, format!("{port}, as a member"));
+            }
+            Err(error) => {
+                findings.good(
+                    Check::Name,
+                    format!("{ip}, as a member; its name leads nowhere: {error}"),
+                );
+                findings.good(Check::Port, format!("{port}, as a member"));
+            }
+        }
+    }
+
+    fn local(&self) -> IpAddr {
+        let local = self.endpoint.local_addr().map(|local| local.ip());
+        local.unwrap_or(Ipv4Addr::UNSPECIFIED.into())
     }
 
     /// Whether anybody answers by QUIC.
