@@ -9,6 +9,9 @@
 //! Nothing is changed by it, here or there: what is asked at the end is an introduction, not to be
 //! let in.
 
+mod address;
+mod comparison;
+mod findings;
 mod handshake;
 mod path;
 mod walk;

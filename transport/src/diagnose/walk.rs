@@ -3,16 +3,18 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use convoke_core::{Contact, Host, NodeName, Target};
+use convoke_core::NodeName;
 use quinn::{ConnectionError, Endpoint, VarInt};
 use tokio::time::timeout;
 
+use super::comparison::other_version;
+use super::findings::Findings;
 use super::handshake::{Shaken, shake};
 use super::{Check, Diagnosis, Outcome, path};
-use crate::identity::{self, GOSSIP_ALPN, Identity};
-use crate::introduction::{self, Introduction};
-use crate::peer::{Peer, resolve_host};
-use crate::port_map::{PortError, PortMap};
+use crate::identity::{self, Identity};
+use crate::introduction;
+use crate::peer::Peer;
+use crate::port_map::PortMap;
 use crate::refusal::{self, Refused};
 
 /// How long a handshake may go unanswered.
@@ -30,25 +32,6 @@ pub(super) struct Walk<'a> {
     pub(super) known: Option<SocketAddr>,
     pub(super) endpoint: &'a Endpoint,
     pub(super) ports: &'a dyn PortMap,
-}
-
-/// What is found on the way.
-#[derive(Default)]
-struct Findings {
-    address: Option<SocketAddr>,
-    answered: Option<NodeName>,
-    steps: Vec<(Check, Outcome)>,
-}
-
-impl Findings {
-    fn good(&mut self, check: Check, found: impl Into<String>) {
-        self.steps.push((check, Outcome::Good(found.into())));
-    }
-
-    fn bad(&mut self, check: Check, found: impl Into<String>, fix: impl Into<String>) {
-        let (found, fix) = (found.into(), fix.into());
-        self.steps.push((check, Outcome::Bad { found, fix }));
-    }
 }
 
 impl Walk<'_> {
@@ -83,87 +66,8 @@ impl Walk<'_> {
         }
     }
 
-    async fn address(&self, peer: &Peer, findings: &mut Findings) -> Option<SocketAddr> {
-        let name = match peer {
-            Peer::Name(name) => name,
-            Peer::Address(address) => {
-                findings.good(
-                    Check::Name,
-                    "an address was given: there is no name to resolve",
-                );
-                findings.good(Check::Port, format!("{}, as given", address.port()));
-                return Some(*address);
-            }
-        };
-        if let Some(known) = self.known {
-            self.compare_with_known(name, known, findings).await;
-            return Some(known);
-        }
-        let local = self.local();
-        let host = match resolve_host(name, local).await {
-            Ok(host) => host,
-            Err(error) => {
-                let fix = "check the spelling; make the host's name known (DNS, or /etc/hosts of this host); or give the node's address in place of its name";
-                findings.bad(Check::Name, error.to_string(), fix);
-                return None;
-            }
-        };
-        match name.host() {
-            Host::Ip(ip) => findings.good(Check::Name, format!("{ip} is an address")),
-            Host::Domain(domain) => findings.good(Check::Name, format!("{domain} is {host}")),
-        }
-        match self.ports.look_up(name, host).await {
-            Ok(port) => {
-                findings.good(Check::Port, format!("{port}, {}", self.ports.words()));
-                Some(SocketAddr::new(host, port))
-            }
-            Err(error) => {
-                let fix = match error {
-                    PortError::Offset(_) => {
-                        "give the address, with the port that the node was configured for (its node.listen)"
-                    }
-                    PortError::Service(_) => {
-                        "mend that, or give the node's address in place of its name (`convoke cluster status` on its host tells it)"
-                    }
-                };
-                findings.bad(Check::Port, error.to_string(), fix);
-                None
-            }
-        }
-    }
-
-    /// A member is where it said that it is, wherever its name leads.
-    async fn compare_with_known(
-        &self,
-        name: &NodeName,
-        known: SocketAddr,
-        findings: &mut Findings,
-    ) {
-        let named = Peer::Name(name.clone());
-        let (port, ip) = (known.port(), known.ip());
-        match named.resolve(self.local(), self.ports).await {
-            Ok(Target::Node(contact)) if contact.address == known => {
-                findings.good(Check::Name, format!("its host is {ip}"));
-                findings.good(Check::Port, format!("{port}, {}", self.ports.words()));
-            }
-            Ok(Target::Node(Contact { address, .. }) | Target::Address(address)) => {
-                findings.good(
-                    Check::Name,
-                    format!("{ip}, as a member; its name leads to {address}"),
-                );
-                findings.good(Check::Port, format!("{port}, as a member"));
-            }
-            Err(error) => {
-                findings.good(
-                    Check::Name,
-                    format!("{ip}, as a member; its name leads nowhere: {error}"),
-                );
-                findings.good(Check::Port, format!("{port}, as a member"));
-            }
-        }
-    }
-
-    fn local(&self) -> IpAddr {
+    /// Where it looks from.
+    pub(super) fn local(&self) -> IpAddr {
         let local = self.endpoint.local_addr().map(|local| local.ip());
         local.unwrap_or(Ipv4Addr::UNSPECIFIED.into())
     }
@@ -250,7 +154,7 @@ impl Walk<'_> {
             Shaken::Refused(kind, error) => self.refused(to, kind, &error, findings),
             Shaken::Version(protocol) => {
                 findings.good(Check::Tls, "it speaks QUIC, and is a node");
-                self.other_version(&protocol, findings);
+                other_version(&protocol, findings);
             }
             Shaken::Calls => findings.bad(
                 Check::Tls,
@@ -325,102 +229,5 @@ impl Walk<'_> {
             }
         }
         false
-    }
-
-    fn compare(&self, heard: Option<Introduction>, findings: &mut Findings) {
-        let Some(heard) = heard else {
-            findings.bad(
-                Check::Version,
-                "it does not introduce itself",
-                "compare `convoke --version` on both hosts",
-            );
-            return;
-        };
-        let ours = self.cluster_name;
-        let theirs: String = heard
-            .cluster_name
-            .chars()
-            .filter(|c| !c.is_control())
-            .take(100)
-            .collect();
-        if theirs == ours {
-            let found = format!(
-                "{ours:?} on both sides ({}, {} running there)",
-                heard.cluster, heard.size
-            );
-            findings.good(Check::Cluster, found);
-        } else {
-            findings.bad(
-                Check::Cluster,
-                format!(
-                    "it belongs to a cluster named {theirs:?}, this node is configured for {ours:?}"
-                ),
-                "set the same cluster.name on both, and start the changed one again",
-            );
-        }
-        if heard.protocol.as_bytes() == GOSSIP_ALPN {
-            let version: String = heard
-                .version
-                .chars()
-                .filter(|c| !c.is_control())
-                .take(40)
-                .collect();
-            findings.good(
-                Check::Version,
-                format!(
-                    "{version} there, {} here, one protocol ({})",
-                    env!("CARGO_PKG_VERSION"),
-                    heard.protocol
-                ),
-            );
-        } else {
-            self.other_version(&heard.protocol, findings);
-        }
-        self.admits(&heard, findings);
-        self.is_reached(&heard, findings);
-    }
-
-    fn is_reached(&self, heard: &Introduction, findings: &mut Findings) {
-        // Behind a translation of addresses it is the other address that counts.
-        let Some(own) = self.advertised.filter(|own| *own == heard.seen_at) else {
-            return;
-        };
-        if heard.hailed {
-            return findings.good(
-                Check::Return,
-                format!("it reaches this node at {own}, uncalled"),
-            );
-        }
-        findings.bad(
-            Check::Return,
-            format!("it does not reach this node at {own} unless it was called: new packets to UDP port {} are dropped on the way", own.port()),
-            format!("open UDP port {} in the firewall of this host and before it, for packets that nobody here asked for", own.port()),
-        );
-    }
-
-    fn other_version(&self, theirs: &str, findings: &mut Findings) {
-        let theirs: String = theirs
-            .chars()
-            .filter(|c| !c.is_control())
-            .take(40)
-            .collect();
-        let ours = String::from_utf8_lossy(GOSSIP_ALPN);
-        findings.bad(
-            Check::Version,
-            format!("it speaks another protocol version: {theirs}, and this node {ours}"),
-            "run the same version of convoke on both hosts (`convoke --version`)",
-        );
-    }
-
-    fn admits(&self, heard: &Introduction, findings: &mut Findings) {
-        match (heard.namesake, self.advertised) {
-            (Some(there), Some(own)) if there != own => findings.bad(
-                Check::Admission,
-                format!("its cluster has a member of this node's name at {there}"),
-                format!("give one of them another name, or stop that one; if it is this node, set node.advertise to {there} or let its cluster find the old one failed"),
-            ),
-            (Some(_), _) => findings.good(Check::Admission, "its cluster has this node as a member"),
-            (None, _) => findings.good(Check::Admission, "its cluster has nobody of this node's name"),
-        }
     }
 }
