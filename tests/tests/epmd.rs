@@ -380,6 +380,28 @@ fn a_port_where_something_else_answers_is_told() {
     joined.expect_code(1).expect_complaint(&["is no epmd"]);
 }
 
+/// Nodes that are named for an IPv6 address, by either server at the port of every host.
+#[test]
+fn nodes_of_an_ipv6_host_find_each_other_alike() {
+    for server in [Server::Erlangs, Server::Ours] {
+        let host = Host::new();
+        let fleet = Fleet::new();
+        let epmd = (server == Server::Erlangs).then(|| Epmd::start_on(&host));
+        let embedded = if epmd.is_some() { "false" } else { "true" };
+        let start = |name: &str| {
+            let launch = fleet.launch_named(name).on(&host).env("WITH_EPMD", "1");
+            let launch = launch.env("CONVOKE_NODE_EPMD_EMBEDDED", embedded);
+            launch.env("CONVOKE_NODE_DIST_LISTEN_MAX", "6370").start()
+        };
+        let nodes = [start("one@::1"), start("two@::1")];
+        nodes[1].join(&nodes[0].name);
+        Node::wait_until_one(&[&nodes[0], &nodes[1]]);
+        let listed = epmd::names(DEFAULT_PORT, Some(&host));
+        let expected = [("one".to_owned(), 6369), ("two".to_owned(), 6370)];
+        assert_eq!(listed, Ok(BTreeMap::from(expected)), "{server:?}");
+    }
+}
+
 /// On a host of its own with the port of every host.
 #[test]
 fn a_host_of_its_own_needs_no_variable() {
