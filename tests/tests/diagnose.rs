@@ -247,6 +247,15 @@ fn another_secret_is_told_with_a_fingerprint_that_both_sides_can_show() {
         .expect_complaint(&["secret", &own, fix[0]]);
 }
 
+/// Certificates are valid from a day before they are made.
+#[test]
+fn clocks_that_are_days_apart_are_told() {
+    let fleet = Fleet::new();
+    let node = fleet.start(1);
+    let ahead = fleet.launch(2).with_clock(3 * 24 * 3600).start();
+    Diagnosis::by(&node, &ahead.name).expect_failed("tls", &["not valid now"], &["clocks"]);
+}
+
 #[test]
 fn another_node_at_the_address_is_named() {
     let fleet = Fleet::new();
