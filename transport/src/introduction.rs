@@ -65,6 +65,9 @@ pub(crate) async fn give(rim: &Rim, connection: &Connection, published: &Arc<Pub
     let Ok(asker) = identity::peer_name(connection) else {
         return;
     };
+    let Ok(_room) = rim.introductions.try_acquire() else {
+        return connection.close(VarInt::from_u32(0), b"too many ask");
+    };
     let seen_at = canonical(connection.remote_address());
     let hailed = is_reached(rim, &asker, seen_at).await;
     let asker = view.member(&asker);

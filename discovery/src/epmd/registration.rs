@@ -206,7 +206,7 @@ impl Keeper {
         let registered = |standing: &Standing| matches!(standing, Standing::Registered { .. });
         match (&now, registered(&before)) {
             (Standing::Registered { at, .. }, false) => {
-                info!(%name, port, %at, "registered at epmd again");
+                info!(%name, port, %at, "registered at epmd");
             }
             (Standing::Unregistered(error), true) => {
                 warn!(%name, %error, "not registered at epmd any more: it is tried again and again");

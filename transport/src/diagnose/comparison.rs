@@ -21,8 +21,8 @@ impl Walk<'_> {
         let Some(heard) = heard else {
             findings.bad(
                 Check::Version,
-                "it does not introduce itself",
-                "compare `convoke --version` on both hosts",
+                "it does not introduce itself: it has too much to do, or is of another version",
+                "try again in a moment; if it stays so, compare `convoke --version` on both hosts",
             );
             return;
         };
