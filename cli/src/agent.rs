@@ -14,8 +14,9 @@ use tracing::{error, info, warn};
 use crate::api::journal::Journal;
 use crate::api::model::Details;
 use crate::api::server::{self, Service};
-use crate::config::{self, Effective, OnDown, Settings, Sources};
+use crate::config::{self, Effective, Environment, OnDown, Settings, Sources};
 use crate::discovery::Discovery;
+use crate::epmd::Epmd;
 use crate::exit::{Code, Exit};
 use crate::logging::{self, LevelHandle};
 use crate::paths::Places;
@@ -73,6 +74,7 @@ enum Ended {
 struct Agent {
     node: Node,
     discovery: Arc<Discovery>,
+    epmd: Option<Arc<Epmd>>,
     details: Arc<Details>,
     secret_file: PathBuf,
     secret_is_new: bool,
@@ -96,16 +98,19 @@ impl Agent {
             .data_dir
             .clone()
             .unwrap_or_else(|| places.data_dir(&settings.node.name));
-        let node = Node::start(options(settings, secret.clone(), data_dir.clone()))
+        let epmd = Epmd::of(settings, &Environment::of_process())?;
+        let options = options(settings, secret.clone(), data_dir.clone(), epmd.clone());
+        let node = Node::start(options)
             .await
             .map_err(|error| start_error(&error))?;
         let discovery = Arc::new(Discovery::start(&node, settings, &secret));
-        let details = Arc::new(details(&node, &data_dir, &discovery));
+        let details = Arc::new(details(&node, &data_dir, &discovery, epmd.as_deref()));
         let (log, journal) = Journal::keep(&node);
         let service = Service {
             node: node.clone(),
             journal: log,
             discovery: discovery.clone(),
+            epmd: epmd.clone(),
             details: details.clone(),
             changing: Arc::default(),
         };
@@ -120,6 +125,7 @@ impl Agent {
         Ok(Self {
             node,
             discovery,
+            epmd,
             details,
             secret_file,
             secret_is_new,
@@ -147,8 +153,10 @@ impl Agent {
             }
             (strategy, _) => strategy.clone(),
         };
+        let epmd = details.epmd.as_ref();
+        let epmd = epmd.map_or_else(String::new, |epmd| format!("  epmd            {epmd}\n"));
         let mut text = format!(
-            "Node {} is started.\n  gossip          {} (udp)\n  rpc             {} (udp)\n  http            off\n  \
+            "Node {} is started.\n  gossip          {} (udp)\n  rpc             {} (udp)\n{epmd}  http            off\n  \
              data directory  {}\n  control socket  {}\n  cluster         {} ({})\n  discovery       {discovery}\n  \
              secret file     {}{made}\n  configuration   {file}\n",
             details.name,
@@ -249,6 +257,9 @@ impl Agent {
         if tokio::time::timeout(LEAVE_WAIT, goodbye).await.is_err() {
             warn!("the goodbye took too long: others will find this node failed");
         }
+        if let Some(epmd) = &self.epmd {
+            epmd.end();
+        }
         let socket = self.registration.socket().to_path_buf();
         drop(self.registration);
         // Streams of events end with the journal; what is still open after that is cut off.
@@ -269,8 +280,14 @@ fn downed(node: &Node) -> String {
     )
 }
 
-fn options(settings: &Settings, secret: Secret, data_dir: PathBuf) -> Options {
+fn options(
+    settings: &Settings,
+    secret: Secret,
+    data_dir: PathBuf,
+    epmd: Option<Arc<Epmd>>,
+) -> Options {
     let node = &settings.node;
+    let defaults = Options::new(node.name.clone(), secret);
     Options {
         cluster_name: settings.cluster.name.0.clone(),
         listen: node.listen,
@@ -284,7 +301,11 @@ fn options(settings: &Settings, secret: Secret, data_dir: PathBuf) -> Options {
             .map(|tag| (tag.key.clone(), tag.value.clone()))
             .collect(),
         discovery: settings.cluster.discovery != config::Discovery::Manual,
-        ..Options::new(node.name.clone(), secret)
+        port_map: match epmd {
+            Some(epmd) => epmd,
+            None => defaults.port_map.clone(),
+        },
+        ..defaults
     }
 }
 
@@ -297,7 +318,7 @@ fn start_error(error: &StartError) -> anyhow::Error {
     Exit::error(code, error.to_string())
 }
 
-fn details(node: &Node, data_dir: &Path, discovery: &Discovery) -> Details {
+fn details(node: &Node, data_dir: &Path, discovery: &Discovery, epmd: Option<&Epmd>) -> Details {
     Details {
         name: node.name().clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -306,6 +327,7 @@ fn details(node: &Node, data_dir: &Path, discovery: &Discovery) -> Details {
         gossip: node.gossip_address(),
         rpc: node.rpc_address(),
         discovery: discovery.state(),
+        epmd: epmd.and_then(Epmd::state),
         warnings: node.warnings().to_vec(),
     }
 }

@@ -56,6 +56,12 @@ pub(crate) enum Command {
     /// Asks this node, NODE itself, its observers and some others, 16 at the most. Each remembers
     /// the last 32 findings about a member. All times are by this machine's clock.
     Why(WhyArgs),
+    /// Find out why NODE can't be reached: name, port, UDP, TLS, secret, cluster name, version
+    ///
+    /// Walks every step from the running node to NODE and tells the first that fails, with its
+    /// fix. Where no node runs here, looks from this host by the configuration that `start` would
+    /// use. Exit code 0: all is well, 1: something fails.
+    Diagnose(DiagnoseArgs),
     /// Make the secret that the nodes of a cluster share
     #[command(subcommand)]
     Secret(SecretCommand),
@@ -167,6 +173,19 @@ pub(crate) struct WhyArgs {
     pub(crate) json: bool,
 }
 
+#[derive(Clone, Debug, Args)]
+pub(crate) struct DiagnoseArgs {
+    /// A node name such as convoke2@10.0.0.7, or its address such as 10.0.0.7:4370
+    #[arg(value_name = "NODE", value_parser = cli_peer)]
+    pub(crate) target: Peer,
+    /// Where no node runs here: the configuration file [default: as for start]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
 #[derive(Clone, Debug, Subcommand)]
 pub(crate) enum SecretCommand {
     /// Print a new secret, or write it to a file (mode 0600) that must not exist
@@ -174,6 +193,11 @@ pub(crate) enum SecretCommand {
         /// The file
         #[arg(long, value_name = "FILE")]
         out: Option<PathBuf>,
+    },
+    /// Print what tells the secret apart from others, and may be shown to anybody
+    Fingerprint {
+        /// The file [default: the one that `start` would use]
+        file: Option<PathBuf>,
     },
 }
 
@@ -375,6 +399,8 @@ mod tests {
             "convoke why",
             "convoke why 10.0.0.1:4370",
             "convoke why a@h b@h",
+            "convoke diagnose",
+            "convoke diagnose 10.0.0.1",
             "convoke members --state dead",
             "convoke members --tag zone",
             "convoke members --forgotten --state failed",

@@ -13,6 +13,7 @@ mod client;
 mod commands;
 mod config;
 mod discovery;
+mod epmd;
 mod exit;
 mod logging;
 mod paths;

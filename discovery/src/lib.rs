@@ -48,6 +48,8 @@
 mod backoff;
 #[cfg(feature = "dns")]
 mod dns;
+#[cfg(feature = "epmd")]
+pub mod epmd;
 mod manual;
 #[cfg(feature = "mcast")]
 mod mcast;

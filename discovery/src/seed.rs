@@ -10,7 +10,8 @@ use convoke_core::name::NameError;
 /// Where a member might be: a node by name, whose port follows from the name, or a bare address.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Seed {
-    /// A node: its host is resolved when it is dialled, its port follows from the port rule.
+    /// A node: its host is resolved and its port found (by the port rule or by epmd) when it is
+    /// dialled.
     Name(NodeName),
     /// A gossip address, whoever answers there.
     Address(SocketAddr),

@@ -166,6 +166,25 @@ impl Launch {
         self
     }
 
+    /// With its wall clock off by this much; its monotonic one is right, as on a host with a wrong
+    /// clock.
+    ///
+    /// # Panics
+    /// Where libfaketime is missing.
+    pub fn with_clock(self, offset_secs: i64) -> Self {
+        let library = format!(
+            "/usr/lib/{}-linux-gnu/faketime/libfaketime.so.1",
+            std::env::consts::ARCH
+        );
+        assert!(
+            Path::new(&library).exists(),
+            "{library} is missing: install libfaketime, which shifts the clock of one process"
+        );
+        self.env("LD_PRELOAD", library)
+            .env("FAKETIME", format!("{offset_secs:+}s"))
+            .env("FAKETIME_DONT_FAKE_MONOTONIC", "1")
+    }
+
     /// On a host of its own, where every address and port is free.
     pub fn on(mut self, host: &Host) -> Self {
         self.host = Some(host.clone());

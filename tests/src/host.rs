@@ -31,6 +31,14 @@ impl Host {
         self.namespace.wrap(command)
     }
 
+    /// Runs these lines of `nft` on it: its firewall.
+    ///
+    /// # Panics
+    /// When `nft` does not take them.
+    pub fn firewall(&self, lines: &str) {
+        self.namespace.nft(lines);
+    }
+
     pub(crate) fn namespace(&self) -> &Namespace {
         &self.namespace
     }

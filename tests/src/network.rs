@@ -89,10 +89,6 @@ impl Network {
         self.plug(n);
     }
 
-    fn host(&self, n: u8) -> &Host {
-        &self.hosts[usize::from(n) - 1]
-    }
-
     fn numbered(&self) -> impl Iterator<Item = (u8, &Host)> {
         (1..).zip(&self.hosts)
     }
@@ -110,6 +106,11 @@ impl Network {
     /// The name of the node on host `n`.
     pub fn name(n: u8) -> String {
         format!("convoke{n}@{}", Self::address(n))
+    }
+
+    /// Host `n`.
+    pub fn host(&self, n: u8) -> &Host {
+        &self.hosts[usize::from(n) - 1]
     }
 
     /// The node of host `n`, to be started.

@@ -12,7 +12,9 @@ use tokio::time::timeout;
 use crate::dial::canonical;
 use crate::identity;
 use crate::input::Input;
+use crate::introduction;
 use crate::link::{Close, Link};
+use crate::publish::Published;
 use crate::refusal;
 use crate::rim::Rim;
 
@@ -24,7 +26,7 @@ const HANDSHAKES_MAX: usize = 256;
 const HANDSHAKES_UNPROVEN: usize = 64;
 
 /// Takes connections until the endpoint closes.
-pub(crate) async fn accept(rim: Arc<Rim>) {
+pub(crate) async fn accept(rim: Arc<Rim>, published: Arc<Published>) {
     let handshakes = Arc::new(Semaphore::new(HANDSHAKES_MAX));
     let Some(endpoints) = rim.endpoints() else {
         return;
@@ -38,21 +40,24 @@ pub(crate) async fn accept(rim: Arc<Rim>) {
             let _ = incoming.retry();
             continue;
         }
-        let rim_of_task = rim.clone();
+        let (rim_of_task, published) = (rim.clone(), published.clone());
         rim.tasks.spawn(async move {
-            take(&rim_of_task, incoming).await;
+            take(&rim_of_task, incoming, &published).await;
             drop(permit);
         });
     }
 }
 
-async fn take(rim: &Arc<Rim>, incoming: Incoming) {
+async fn take(rim: &Arc<Rim>, incoming: Incoming, published: &Arc<Published>) {
     let address = canonical(incoming.remote_address());
     let connection = match timeout(HANDSHAKE_TIMEOUT, async { incoming.await }).await {
         Ok(Ok(connection)) => connection,
         Ok(Err(error)) => return refused(rim, address, &error),
         Err(_) => return rim.counters.handshakes_refused.add(),
     };
+    if introduction::is_asked(&connection) {
+        return introduction::give(rim, &connection, published).await;
+    }
     match identity::peer_name(&connection) {
         Ok(name) => drop(establish(rim, connection, Contact { name, address }, None)),
         Err(unnamed) => {

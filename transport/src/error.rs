@@ -1,7 +1,7 @@
 //! What can go wrong, an enum an operation. Every message says what, where, and how to mend it.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use convoke_core::{NodeName, output};
 use thiserror::Error;
 
 use crate::peer::ResolveError;
+use crate::port_map::PortError;
 
 /// Why a node did not start. Whichever it is, no port is taken and no data directory is locked.
 #[derive(Debug, Error)]
@@ -33,6 +34,21 @@ pub enum StartError {
         /// The setting that chooses another.
         setting: &'static str,
     },
+    /// Every port that the node may take is in use.
+    #[error(
+        "the gossip ports {first} to {last} of {host} are all taken: stop a node there, or widen node.dist_listen_min and node.dist_listen_max"
+    )]
+    PortsTaken {
+        /// Where.
+        host: IpAddr,
+        /// The first that was tried.
+        first: u16,
+        /// The last.
+        last: u16,
+    },
+    /// The service that maps names to ports refused this node's.
+    #[error(transparent)]
+    PortMap(PortError),
     /// Others would be told an address that nobody can reach.
     #[error(
         "others can't reach {address}: set node.advertise to this machine's own address, or put that into node.name"

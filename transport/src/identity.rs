@@ -41,6 +41,7 @@ use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
 use crate::hail::{HAIL_BYTES, Hail, TOKEN_BYTES};
+use crate::introduction::INTRODUCTION_ALPN;
 use crate::secret::Secret;
 
 /// The protocol of the gossip port. A peer that speaks another is refused in the handshake.
@@ -131,7 +132,13 @@ impl Identity {
         self.client(alpn, Resumption::disabled())
     }
 
-    /// How to take connections from other nodes.
+    /// How to ask whoever listens at an address what it is, by any of these protocols.
+    pub(crate) fn asking_config(&self, protocols: &[Vec<u8>]) -> quinn::ClientConfig {
+        self.client_of(protocols, Resumption::disabled(), transport(GOSSIP_ALPN))
+    }
+
+    /// How to take connections from other nodes. Those for gossip may ask for an introduction
+    /// instead.
     pub fn server_config(&self, alpn: &[u8]) -> quinn::ServerConfig {
         let verifier = WebPkiClientVerifier::builder_with_provider(
             self.authority.clone(),
@@ -147,6 +154,9 @@ impl Identity {
             .with_single_cert(vec![self.certificate.clone()], self.private_key().into())
             .expect("certificate and key belong together: made together");
         tls.alpn_protocols = vec![alpn.to_vec()];
+        if alpn == GOSSIP_ALPN {
+            tls.alpn_protocols.push(INTRODUCTION_ALPN.to_vec());
+        }
         tls.session_storage = rustls::server::ServerSessionMemoryCache::new(2 * SESSIONS_MAX);
         let tls = QuicServerConfig::try_from(tls).expect("the provider has QUIC's initial suite");
         let mut config = quinn::ServerConfig::with_crypto(Arc::new(tls));
@@ -192,6 +202,15 @@ impl Identity {
     }
 
     fn client(&self, alpn: &[u8], resumption: Resumption) -> quinn::ClientConfig {
+        self.client_of(&[alpn.to_vec()], resumption, transport(alpn))
+    }
+
+    fn client_of(
+        &self,
+        protocols: &[Vec<u8>],
+        resumption: Resumption,
+        transport: TransportConfig,
+    ) -> quinn::ClientConfig {
         let verifier = AuthorityVerifier {
             authority: self.authority.clone(),
             provider: self.provider.clone(),
@@ -203,12 +222,17 @@ impl Identity {
             .with_custom_certificate_verifier(Arc::new(verifier))
             .with_client_auth_cert(vec![self.certificate.clone()], self.private_key().into())
             .expect("certificate and key belong together: made together");
-        tls.alpn_protocols = vec![alpn.to_vec()];
+        tls.alpn_protocols = protocols.to_vec();
         tls.resumption = resumption;
         let tls = QuicClientConfig::try_from(tls).expect("the provider has QUIC's initial suite");
         let mut config = quinn::ClientConfig::new(Arc::new(tls));
-        config.transport_config(Arc::new(transport(alpn)));
+        config.transport_config(Arc::new(transport));
         config
+    }
+
+    /// Tells apart the secrets of two clusters, and nothing of them: it may be shown to anybody.
+    pub fn fingerprint(&self) -> String {
+        self.derived.fingerprint()
     }
 
     /// This process's certificate.
@@ -228,6 +252,11 @@ impl fmt::Debug for Identity {
             .field("name", &self.name)
             .finish_non_exhaustive()
     }
+}
+
+/// [`Identity::fingerprint`] of a secret.
+pub fn fingerprint(secret: &Secret) -> String {
+    Derived::from(secret).fingerprint()
 }
 
 /// The name in TLS under which a node is dialed.
@@ -283,6 +312,10 @@ impl Derived {
             .fill(&mut key)
             .expect("the length is the one that was asked for");
         key
+    }
+
+    fn fingerprint(&self) -> String {
+        format!("{:016x}", u64::from_be_bytes(self.key(&[b"fingerprint"])))
     }
 
     /// What the node of this name disowns connections of a former process with.

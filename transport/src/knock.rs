@@ -79,10 +79,32 @@ impl Knocker {
     }
 }
 
+/// What comes of a knock.
+#[derive(Debug)]
+pub(crate) enum Knocked {
+    /// The host says that nothing listens there.
+    Refused,
+    /// Something answers. A node does not.
+    Answered,
+    /// It could not even be sent.
+    Failed(io::Error),
+    /// Nothing comes back.
+    Silent,
+}
+
+/// Knocks, and waits for what comes of it.
+pub(crate) async fn knock(local: IpAddr, to: SocketAddr) -> Knocked {
+    match tokio::time::timeout(TIMEOUT, send_and_wait(local, to)).await {
+        Ok(Ok(())) => Knocked::Answered,
+        Ok(Err(error)) if error.kind() == ErrorKind::ConnectionRefused => Knocked::Refused,
+        Ok(Err(error)) => Knocked::Failed(error),
+        Err(_) => Knocked::Silent,
+    }
+}
+
 /// Whether the host of an address says that nothing listens there.
 async fn is_refused(local: IpAddr, to: SocketAddr) -> bool {
-    let ended = tokio::time::timeout(TIMEOUT, send_and_wait(local, to)).await;
-    matches!(ended, Ok(Err(error)) if error.kind() == ErrorKind::ConnectionRefused)
+    matches!(knock(local, to).await, Knocked::Refused)
 }
 
 async fn send_and_wait(local: IpAddr, to: SocketAddr) -> io::Result<()> {
@@ -97,7 +119,8 @@ async fn send_and_wait(local: IpAddr, to: SocketAddr) -> io::Result<()> {
     }
 }
 
-async fn connected(local: IpAddr, to: SocketAddr) -> io::Result<UdpSocket> {
+/// A socket of its own that is connected to an address.
+pub(crate) async fn connected(local: IpAddr, to: SocketAddr) -> io::Result<UdpSocket> {
     let socket = UdpSocket::bind((source(local, to), 0)).await?;
     socket.connect(to).await?;
     Ok(socket)

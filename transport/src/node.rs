@@ -11,6 +11,7 @@ use convoke_core::{Departure, Fingerprint, NodeName, Target};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
+use crate::diagnose::{self, Diagnosis};
 use crate::error::{ForceLeaveError, JoinError, LeaveError, RpcError, StartError, TagsError};
 use crate::events::Subscription;
 use crate::input::{Command, Input, Reply};
@@ -193,6 +194,13 @@ impl Node {
         witnesses
     }
 
+    /// Looks at every step on the way to another node, from this one's standpoint and by its own
+    /// socket, whether that is a member or not. Takes some seconds at the most, and changes
+    /// nothing. Cancel safe.
+    pub async fn diagnose(&self, peer: &Peer) -> Diagnosis {
+        diagnose::from_node(&self.0.started, peer).await
+    }
+
     /// QUIC's estimate of the round trip to a member, where a connection to it is open.
     pub fn rtt(&self, name: &NodeName) -> Option<Duration> {
         let rim = &self.0.started.rim;
@@ -244,7 +252,9 @@ impl Node {
     }
 
     async fn resolve(&self, peer: &Peer) -> Result<Target, ResolveError> {
-        peer.resolve(self.0.started.gossip_address).await
+        let started = &self.0.started;
+        peer.resolve(started.gossip_address.ip(), &*started.port_map)
+            .await
     }
 
     /// Hands a command to the driver and waits for its outcome; `None` when the node has ended.

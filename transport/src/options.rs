@@ -12,6 +12,7 @@ use convoke_core::output::Change;
 use convoke_core::{Config, NodeName};
 
 use crate::network::{Network, Udp};
+use crate::port_map::{PortMap, PortRule};
 use crate::secret::Secret;
 
 /// Everything that can be said about a node before it starts. [`Options::new`] gives the defaults;
@@ -24,8 +25,9 @@ pub struct Options {
     pub cluster_name: String,
     /// What all nodes of the cluster share: who lacks it gets no further than the handshake.
     pub secret: Secret,
-    /// Where gossip is received. Default: the host of the name, port 4370 plus the number that
-    /// ends the name. A port that is taken is an error. Port 0 takes a free one.
+    /// Where gossip is received. Default: the host of the name, and the port that
+    /// [`Options::port_map`] gives it: 4370 plus the number that ends the name. A port that is
+    /// taken is an error. Port 0 takes a free one.
     pub listen: Option<SocketAddr>,
     /// Where calls of other nodes are received. Default: the gossip address with port 5370 plus
     /// the number that ends the name; where that is taken, a free one, with a warning. A port
@@ -49,6 +51,9 @@ pub struct Options {
     pub callbacks: Callbacks,
     /// What carries datagrams. Default: UDP.
     pub network: Arc<dyn Network>,
+    /// How names give ports: this node's own, and those of peers that are named without one.
+    /// Default: [`PortRule`].
+    pub port_map: Arc<dyn PortMap>,
 }
 
 impl Options {
@@ -67,6 +72,7 @@ impl Options {
             discovery: false,
             callbacks: Callbacks::default(),
             network: Arc::new(Udp),
+            port_map: Arc::new(PortRule),
         }
     }
 }

@@ -1,17 +1,25 @@
 //! Another node, as an operator names it: by node name or by address.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
+use std::time::Duration;
 
-use convoke_core::name::{GOSSIP_PORT_BASE, NameError, OffsetError};
+use convoke_core::name::NameError;
 use convoke_core::{Contact, Host, NodeName, Target};
 use thiserror::Error;
+use tokio::time::timeout;
 
-/// Another node. A name is enough: its host and the port rule give the address.
+use crate::port_map::{PortError, PortMap};
+
+/// How long the system may take to resolve a host's name.
+const RESOLVE_TIMEOUT: Duration = Duration::from_secs(4);
+
+/// Another node. A name is enough: its host, and the port rule or whatever else maps names to
+/// ports ([`crate::Options::port_map`]), give the address.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Peer {
-    /// The node of this name, and no other, at its host and its conventional gossip port.
+    /// The node of this name, and no other, at its host and its gossip port.
     Name(NodeName),
     /// Whichever node of the cluster's secret answers there.
     Address(SocketAddr),
@@ -33,9 +41,9 @@ pub enum PeerError {
 /// Why a peer's address is not known.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum ResolveError {
-    /// The port rule gives no port for the name.
+    /// The name gives no port.
     #[error("{0}; or give the peer's address instead of its name")]
-    Offset(#[from] OffsetError),
+    Port(#[from] PortError),
     /// The host's name is not known.
     #[error(
         "the host of {name} can't be resolved ({cause}): check the name, or give the peer's address"
@@ -50,42 +58,44 @@ pub enum ResolveError {
 
 impl Peer {
     /// Whom to send to: a name's host is resolved, addresses of the family `like` first.
-    pub(crate) async fn resolve(&self, like: SocketAddr) -> Result<Target, ResolveError> {
+    pub(crate) async fn resolve(
+        &self,
+        like: IpAddr,
+        ports: &dyn PortMap,
+    ) -> Result<Target, ResolveError> {
         match self {
             Self::Address(address) => Ok(Target::Address(*address)),
             Self::Name(name) => {
-                let port = GOSSIP_PORT_BASE + name.port_offset()?;
-                let address = resolve_host(name, port, like).await?;
+                let host = resolve_host(name, like).await?;
+                let port = ports.look_up(name, host).await?;
                 Ok(Target::Node(Contact {
                     name: name.clone(),
-                    address,
+                    address: SocketAddr::new(host, port),
                 }))
             }
         }
     }
 }
 
-/// The address of a node name's host with this port.
-pub(crate) async fn resolve_host(
-    name: &NodeName,
-    port: u16,
-    like: SocketAddr,
-) -> Result<SocketAddr, ResolveError> {
+/// The address of a node name's host.
+pub(crate) async fn resolve_host(name: &NodeName, like: IpAddr) -> Result<IpAddr, ResolveError> {
     let domain = match name.host() {
-        Host::Ip(ip) => return Ok(SocketAddr::new(ip, port)),
+        Host::Ip(ip) => return Ok(ip),
         Host::Domain(domain) => domain,
     };
     let failed = |cause: String| ResolveError::Host {
         name: name.clone(),
         cause,
     };
-    let found: Vec<_> = tokio::net::lookup_host((domain, port))
+    let found: Vec<_> = timeout(RESOLVE_TIMEOUT, tokio::net::lookup_host((domain, 0)))
         .await
+        .map_err(|_| failed(format!("no answer within {RESOLVE_TIMEOUT:?}")))?
         .map_err(|error| failed(error.to_string()))?
+        .map(|address| address.ip())
         .collect();
-    let same_family = found.iter().find(|a| a.is_ipv4() == like.is_ipv4());
-    let address = same_family.or(found.first()).copied();
-    address.ok_or_else(|| failed("it has no address".to_owned()))
+    let same_family = found.iter().find(|ip| ip.is_ipv4() == like.is_ipv4());
+    let ip = same_family.or(found.first()).copied();
+    ip.ok_or_else(|| failed("it has no address".to_owned()))
 }
 
 impl FromStr for Peer {
@@ -130,13 +140,14 @@ impl From<SocketAddr> for Peer {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::port_map::PortRule;
 
-    const V4: &str = "127.0.0.1:0";
+    const V4: &str = "127.0.0.1";
 
     async fn resolve(text: &str) -> Result<Target, ResolveError> {
         text.parse::<Peer>()
             .unwrap()
-            .resolve(V4.parse().unwrap())
+            .resolve(V4.parse().unwrap(), &PortRule)
             .await
     }
 
@@ -186,7 +197,7 @@ mod tests {
         );
         assert!(matches!(
             resolve("a1000@10.0.0.7").await,
-            Err(ResolveError::Offset(_))
+            Err(ResolveError::Port(PortError::Offset(_)))
         ));
     }
 

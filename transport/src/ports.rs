@@ -1,11 +1,11 @@
 //! Which addresses a node listens on, and which it is told to others by.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use convoke_core::name::{GOSSIP_PORT_BASE, RPC_PORT_BASE};
-use convoke_core::{Host, NodeName};
+use convoke_core::NodeName;
 use quinn::AsyncUdpSocket;
 
 use crate::error::StartError;
@@ -27,23 +27,20 @@ pub(crate) struct Ports {
 impl Ports {
     pub(crate) async fn bind(options: &Options) -> Result<Self, StartError> {
         let network = &*options.network;
-        let listen = match options.listen {
-            Some(listen) => listen,
+        let (gossip, gossip_address) = match options.listen {
+            Some(listen) => bind(network, listen, "gossip", "node.listen")?,
             None => {
-                host_address(
-                    &options.name,
-                    GOSSIP_PORT_BASE + options.name.port_offset()?,
-                )
-                .await?
+                let ports = options.port_map.gossip_ports(&options.name)?;
+                let host = host_address(&options.name).await?;
+                bind_first(network, host, ports)?
             }
         };
-        let (gossip, gossip_address) = bind(network, listen, "gossip", "node.listen")?;
         let mut warnings = Vec::new();
         let (rpc, rpc_address) = bind_rpc(options, gossip_address, &mut warnings)?;
         let advertised = match options.advertise {
             Some(advertised) => advertised,
             None if !gossip_address.ip().is_unspecified() => gossip_address,
-            None => host_address(&options.name, gossip_address.port()).await?,
+            None => SocketAddr::new(host_address(&options.name).await?, gossip_address.port()),
         };
         if advertised.ip().is_unspecified() || advertised.port() == 0 {
             return Err(StartError::Unreachable {
@@ -72,7 +69,7 @@ fn bind_rpc(
     if let Some(configured) = options.rpc_listen {
         return bind(configured);
     }
-    let default = RPC_PORT_BASE + options.name.port_offset()?;
+    let default = options.port_map.rpc_port(&options.name)?;
     match bind(SocketAddr::new(gossip.ip(), default)) {
         Err(StartError::PortTaken { .. }) => {
             let (socket, address) = bind(SocketAddr::new(gossip.ip(), 0))?;
@@ -86,14 +83,30 @@ fn bind_rpc(
     }
 }
 
-async fn host_address(name: &NodeName, port: u16) -> Result<SocketAddr, StartError> {
-    let any = match name.host() {
-        Host::Ip(ip) => return Ok(SocketAddr::new(ip, port)),
-        Host::Domain(_) => SocketAddr::from(([0, 0, 0, 0], port)),
-    };
-    resolve_host(name, port, any)
-        .await
-        .map_err(StartError::Host)
+async fn host_address(name: &NodeName) -> Result<IpAddr, StartError> {
+    let any = Ipv4Addr::UNSPECIFIED.into();
+    resolve_host(name, any).await.map_err(StartError::Host)
+}
+
+/// The first port of a range that is free.
+fn bind_first(
+    network: &dyn Network,
+    host: IpAddr,
+    ports: RangeInclusive<u16>,
+) -> Result<(Arc<dyn AsyncUdpSocket>, SocketAddr), StartError> {
+    let (first, last) = (*ports.start(), *ports.end());
+    for port in ports {
+        match bind(
+            network,
+            SocketAddr::new(host, port),
+            "gossip",
+            "node.listen",
+        ) {
+            Err(StartError::PortTaken { .. }) if first < last => {}
+            bound => return bound,
+        }
+    }
+    Err(StartError::PortsTaken { host, first, last })
 }
 
 fn bind(

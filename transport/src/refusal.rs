@@ -46,6 +46,37 @@ pub(crate) fn in_words(error: &ConnectionError) -> String {
     }
 }
 
+/// Why a connection was refused, by either side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refused {
+    /// The certificate is not by this secret.
+    Secret,
+    /// The certificate is not valid now.
+    Clock,
+    /// There is no protocol in common.
+    Protocol,
+    /// The other end has too much to do.
+    Busy,
+    /// Anything else.
+    Otherwise,
+}
+
+/// Why a handshake ended.
+pub(crate) fn kind(error: &ConnectionError) -> Refused {
+    let code = match error {
+        ConnectionError::TransportError(ours) => ours.code,
+        ConnectionError::ConnectionClosed(theirs) => theirs.error_code,
+        _ => return Refused::Otherwise,
+    };
+    match alert(code) {
+        Some(UNKNOWN_CA | DECRYPT_ERROR | BAD_CERTIFICATE | CERTIFICATE_UNKNOWN) => Refused::Secret,
+        Some(CERTIFICATE_EXPIRED) => Refused::Clock,
+        Some(NO_APPLICATION_PROTOCOL) => Refused::Protocol,
+        _ if code == TransportErrorCode::CONNECTION_REFUSED => Refused::Busy,
+        _ => Refused::Otherwise,
+    }
+}
+
 /// What a peer, perhaps a stranger, gave as its reason: without control characters, which would
 /// reach the operator's terminal, and not too long.
 fn printable(reason: &[u8]) -> String {

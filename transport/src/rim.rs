@@ -18,6 +18,8 @@ use crate::tasks::Tasks;
 
 /// Packets that may be on their way out on streams at a time. More are dropped and counted.
 const STREAMS_MAX: usize = 512;
+/// Introductions at a time: each lasts for a moment. Whoever asks beyond is told to come again.
+const INTRODUCTIONS_MAX: usize = 16;
 
 /// Shared by reference; nothing in it is behind a lock of ours.
 #[derive(Debug)]
@@ -29,6 +31,8 @@ pub(crate) struct Rim {
     pub(crate) counters: Counters,
     pub(crate) tasks: Tasks,
     pub(crate) streams: Arc<Semaphore>,
+    /// Room for introductions.
+    pub(crate) introductions: Semaphore,
     log_limit: LogLimit,
     /// The sockets live as long as these do.
     endpoints: ArcSwapOption<Endpoints>,
@@ -52,6 +56,7 @@ impl Rim {
             counters: Counters::default(),
             tasks,
             streams: Arc::new(Semaphore::new(STREAMS_MAX)),
+            introductions: Semaphore::new(INTRODUCTIONS_MAX),
             log_limit: LogLimit::default(),
             endpoints: ArcSwapOption::empty(),
             ended: AtomicBool::new(false),

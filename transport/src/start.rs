@@ -2,9 +2,11 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use convoke_core::member::tags_fit;
 use convoke_core::{ClusterId, Engine, Incarnation, Instance, Membership, Start, output};
+use futures_util::{StreamExt, stream};
 use ring::rand::{SecureRandom, SystemRandom};
 use tokio::sync::mpsc;
 
@@ -16,12 +18,19 @@ use crate::journal::Journal;
 use crate::knock::Knocker;
 use crate::memory::Memory;
 use crate::options::Options;
+use crate::port_map::PortMap;
 use crate::ports::Ports;
 use crate::publish::{Published, Publisher};
 use crate::rim::{Endpoints, Rim};
 use crate::store::{Remembered, Store};
 use crate::tasks::Tasks;
 use crate::{accept, rpc};
+
+/// How long the ports of remembered nodes are looked up before this one goes on with those that
+/// it remembers: a host that is gone does not delay a start.
+const RECALL_TIMEOUT: Duration = Duration::from_millis(500);
+/// Look-ups at a time.
+const LOOK_UPS_AT_ONCE: usize = 32;
 
 /// The parts of a node that runs.
 pub(crate) struct Started {
@@ -30,6 +39,7 @@ pub(crate) struct Started {
     pub(crate) gossip_address: SocketAddr,
     pub(crate) rpc_address: SocketAddr,
     pub(crate) warnings: Vec<String>,
+    pub(crate) port_map: Arc<dyn PortMap>,
 }
 
 /// Starts a node. Nothing is left running when it fails.
@@ -41,6 +51,13 @@ pub(crate) async fn start(options: Options) -> Result<Started, StartError> {
         .map_err(|error| StartError::Identity(error.to_string()))?;
     let (store, remembered) = open_store(&options).await?;
     let ports = Ports::bind(&options).await?;
+    let port_map = options.port_map.clone();
+    let announced = port_map.announce(&options.name, ports.advertised.port());
+    announced.await.map_err(StartError::PortMap)?;
+    let remembered = match remembered {
+        Some(remembered) if !port_map.is_fixed() => Some(recall(remembered, &*port_map).await),
+        remembered => remembered,
+    };
     let mut unwind = Unwind(Some(Tasks::default()));
     let tasks = unwind.0.clone().expect("set above");
     let (sender, inputs) = mpsc::channel(INPUTS_MAX);
@@ -58,7 +75,8 @@ pub(crate) async fn start(options: Options) -> Result<Started, StartError> {
     let cluster_name = options.cluster_name.as_str().into();
     let (publisher, published) =
         Publisher::new(&engine, rim.clock, cluster_name, options.name.clone());
-    rim.tasks.spawn(accept::accept(rim.clone()));
+    rim.tasks
+        .spawn(accept::accept(rim.clone(), published.clone()));
     rim.tasks.spawn(rpc::serve(rim.clone(), published.clone()));
     let knocker = Knocker::new(rim.clone(), options.network, ports.gossip_address);
     let callbacks = options.callbacks;
@@ -71,7 +89,24 @@ pub(crate) async fn start(options: Options) -> Result<Started, StartError> {
         gossip_address: ports.gossip_address,
         rpc_address: ports.rpc_address,
         warnings: ports.warnings,
+        port_map,
     })
+}
+
+/// What is remembered, with the ports that others have by now, where that is known at once.
+async fn recall(mut remembered: Remembered, ports: &dyn PortMap) -> Remembered {
+    let contacts = remembered.contacts.clone().into_iter().enumerate();
+    let look_ups = contacts.map(|(place, contact)| async move {
+        let port = ports.look_up(&contact.name, contact.address.ip()).await;
+        Some((place, port.ok()?))
+    });
+    let found = stream::iter(look_ups).buffer_unordered(LOOK_UPS_AT_ONCE);
+    let in_time = found.take_until(tokio::time::sleep(RECALL_TIMEOUT));
+    let found: Vec<_> = in_time.collect().await;
+    for (place, port) in found.into_iter().flatten() {
+        remembered.contacts[place].address.set_port(port);
+    }
+    remembered
 }
 
 /// Ends the tasks of a start that did not come to its end.

@@ -2,6 +2,7 @@
 //! and `--json` cannot drift apart. Keys and their order are a contract with scripts.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
@@ -84,7 +85,21 @@ pub(crate) struct Details {
     pub(crate) gossip: SocketAddr,
     pub(crate) rpc: SocketAddr,
     pub(crate) discovery: DiscoveryState,
+    /// Its registration; null where it is not in epmd mode.
+    pub(crate) epmd: Option<EpmdState>,
     pub(crate) warnings: Vec<String>,
+}
+
+/// The local node's registration at the `epmd` of its host.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct EpmdState {
+    pub(crate) registered: bool,
+    /// Where.
+    pub(crate) at: Option<SocketAddr>,
+    /// Whether this very process serves there.
+    pub(crate) embedded: bool,
+    /// Why it is not registered.
+    pub(crate) reason: Option<String>,
 }
 
 /// The discovery of the local node.
@@ -271,6 +286,18 @@ impl Partition {
             unreachable: partition.unreachable.clone(),
             share: hundredths(partition.share),
             since: rfc3339(partition.since),
+        }
+    }
+}
+
+impl fmt::Display for EpmdState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.at {
+            Some(at) if self.embedded => {
+                write!(f, "registered at {at}, which this node serves itself")
+            }
+            Some(at) => write!(f, "registered at {at}"),
+            None => f.write_str(self.reason.as_deref().unwrap_or("not registered")),
         }
     }
 }

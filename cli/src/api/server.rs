@@ -15,12 +15,13 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::sse::{Event as SseEvent, KeepAlive, Sse};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use convoke::{ForceLeaveError, JoinError, LeaveError, Node, PartitionKind};
+use convoke::{ForceLeaveError, JoinError, LeaveError, Node, PartitionKind, Peer};
 use convoke_core::output;
 use futures_util::stream::{self, Stream};
 use serde::Deserialize;
 use tokio::net::UnixListener;
 
+use super::diagnosis::Diagnosis;
 use super::journal::{Journal, Reader};
 use super::model::{
     Details, DiscoveryAction, DiscoveryRequest, Done, FingerprintOf, Fingerprints, Forgotten,
@@ -30,6 +31,7 @@ use super::problem::Problem;
 use super::why::Account;
 use crate::config::{local_name, parse_peer};
 use crate::discovery::Discovery;
+use crate::epmd::Epmd;
 
 /// How long other members are given to answer a question.
 const ANSWER_WAIT: Duration = Duration::from_secs(1);
@@ -49,6 +51,8 @@ pub(crate) struct Service {
     pub(crate) journal: Journal,
     /// Its discovery.
     pub(crate) discovery: Arc<Discovery>,
+    /// Its registration, in epmd mode.
+    pub(crate) epmd: Option<Arc<Epmd>>,
     /// What does not change.
     pub(crate) details: Arc<Details>,
     /// How many commands that change the cluster are under way.
@@ -66,6 +70,7 @@ pub(crate) fn router(service: Service) -> Router {
         .route("/v1/members/{name}", get(member))
         .route("/v1/members/{name}/why", get(why))
         .route("/v1/events", get(events))
+        .route("/v1/diagnose", post(diagnose))
         .route("/v1/cluster/fingerprints", get(fingerprints))
         .route("/v1/cluster/join", post(join))
         .route("/v1/cluster/leave", post(leave))
@@ -102,6 +107,7 @@ async fn node(State(service): State<Service>) -> Json<Details> {
     let discovery = service.discovery.state();
     Json(Details {
         discovery,
+        epmd: service.epmd.as_ref().and_then(|epmd| epmd.state()),
         ..Details::clone(&service.details)
     })
 }
@@ -150,6 +156,22 @@ async fn why(
     let member = member.map(|member| Member::of(member, service.node.rtt(&about)));
     let account = Account::of(about, member, witnesses);
     Ok(Json(account.ok_or_else(|| not_a_member(&name))?))
+}
+
+async fn diagnose(
+    State(service): State<Service>,
+    body: Result<Json<NodeRequest>, JsonRejection>,
+) -> Answer<Diagnosis> {
+    let peer = parse_peer(&request(body)?.node).map_err(|error| malformed(error.to_string()))?;
+    let found = service.node.diagnose(&peer).await;
+    let name = match &peer {
+        Peer::Name(name) => Some(name),
+        Peer::Address(_) => found.answered.as_ref(),
+    };
+    let view = service.node.view();
+    let member = name.and_then(|name| view.member(name));
+    let member = member.map(|member| Member::of(member, service.node.rtt(&member.name)));
+    Ok(Json(Diagnosis::of(&found, member)))
 }
 
 async fn events(

@@ -1,13 +1,19 @@
 //! `convoke cluster`: joins, leaves and removals. Each prints its fixed line, then the status.
 
 use std::io::Write;
+use std::time::{Duration, Instant};
 
-use super::{Wanted, status};
+use convoke::Peer;
+
+use super::{Wanted, diagnose, status};
 use crate::api::model::{
     DiscoveryAction, DiscoveryRequest, Done, NodeRequest, SeedStanding, SeedState, Status,
 };
 use crate::args::{ClusterCommand, DiscoveryArg};
 use crate::client::Client;
+
+/// What a join may take, its diagnosis included.
+const JOIN_TIMEOUT: Duration = Duration::from_millis(9500);
 
 pub(super) async fn run(
     command: &ClusterCommand,
@@ -17,14 +23,7 @@ pub(super) async fn run(
     let client = wanted.client().await?;
     match command {
         ClusterCommand::Join { target } => {
-            let done = client
-                .post(
-                    "/v1/cluster/join",
-                    &NodeRequest {
-                        node: target.to_string(),
-                    },
-                )
-                .await?;
+            let done = join(&client, target).await?;
             report(&client, out, &done, "Join the cluster successfully.").await
         }
         ClusterCommand::Leave => {
@@ -52,6 +51,20 @@ pub(super) async fn run(
         }
         ClusterCommand::Status(args) => status::run(args, &client, out).await,
         ClusterCommand::Discovery { action } => discovery(*action, &client, out).await,
+    }
+}
+
+/// A join that fails is told with its diagnosis.
+async fn join(client: &Client, target: &Peer) -> anyhow::Result<Done> {
+    let began = Instant::now();
+    let node = target.to_string();
+    let request = NodeRequest { node };
+    match client.post("/v1/cluster/join", &request).await {
+        Ok(done) => Ok(done),
+        Err(error) => {
+            let left = JOIN_TIMEOUT.saturating_sub(began.elapsed());
+            Err(diagnose::explain(error, client, target, left).await)
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 mod cluster;
 mod config;
 mod demo;
+mod diagnose;
 mod documents;
 mod members;
 mod monitor;
@@ -47,6 +48,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Cluster(command) => one_thread()?.block_on(cluster::run(&command, &wanted, out)),
         Command::Members(args) => one_thread()?.block_on(members::run(&args, &wanted, out)),
         Command::Monitor { json } => one_thread()?.block_on(monitor::run(json, &wanted, out)),
+        Command::Diagnose(args) => one_thread()?.block_on(diagnose::run(&args, &wanted, out)),
         Command::Why(args) => one_thread()?.block_on(why::run(&args, &wanted, out)),
         Command::Secret(command) => secret::run(&command, out),
         Command::Config(command) => config::run(&command, out),

@@ -6,12 +6,33 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use anyhow::Context as _;
-use convoke::Secret;
+use convoke::{Secret, identity};
 
-use crate::args::SecretCommand;
+use super::config;
+use crate::args::{SecretCommand, StartArgs};
+use crate::paths::Places;
 
 pub(super) fn run(command: &SecretCommand, out: &mut dyn Write) -> anyhow::Result<()> {
-    let SecretCommand::Generate { out: file } = command;
+    match command {
+        SecretCommand::Generate { out: file } => generate(file.as_deref(), out),
+        SecretCommand::Fingerprint { file } => show_fingerprint(file.as_deref(), out),
+    }
+}
+
+fn show_fingerprint(file: Option<&Path>, out: &mut dyn Write) -> anyhow::Result<()> {
+    let file = match file {
+        Some(file) => file.to_path_buf(),
+        None => {
+            let configured = config::load(&StartArgs::default())?.settings;
+            let configured = configured.security.secret_file;
+            configured.unwrap_or_else(|| Places::of_process().secret_file())
+        }
+    };
+    let secret = Secret::load(&file)?;
+    Ok(writeln!(out, "{}", identity::fingerprint(&secret))?)
+}
+
+fn generate(file: Option<&Path>, out: &mut dyn Write) -> anyhow::Result<()> {
     let secret = Secret::generate();
     match file {
         None => Ok(writeln!(out, "{}", secret.to_text())?),
@@ -58,6 +79,24 @@ mod tests {
         let first = Secret::load(&file).unwrap();
         assert!(run(&command, &mut Vec::new()).is_err());
         assert!(Secret::load(&file).unwrap() == first);
+    }
+
+    #[test]
+    fn a_fingerprint_is_the_same_wherever_the_secret_is_and_says_nothing_of_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let fingerprint = |secret: &Secret, name: &str| {
+            let file = folder.path().join(name);
+            write(&file, secret).unwrap();
+            let mut text = Vec::new();
+            show_fingerprint(Some(&file), &mut text).unwrap();
+            String::from_utf8(text).unwrap()
+        };
+        let (one, other) = (Secret::generate(), Secret::generate());
+        let shown = fingerprint(&one, "a");
+        assert_eq!(shown.len(), 17);
+        assert_eq!(shown, fingerprint(&one, "b"));
+        assert_ne!(shown, fingerprint(&other, "c"));
+        assert!(!one.to_text().contains(shown.trim()));
     }
 
     #[test]

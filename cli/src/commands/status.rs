@@ -64,6 +64,9 @@ fn print(out: &mut dyn Write, status: &Status, details: &Details) -> anyhow::Res
         "This node:   {}, gossip {}, rpc {} (udp)",
         status.local, details.gossip, details.rpc
     )?;
+    if let Some(epmd) = &details.epmd {
+        writeln!(out, "epmd:        {epmd}")?;
+    }
     write_discovery(&details.discovery, out)?;
     if let Some(partition) = &cluster.partition {
         let (kind, since, share) = (&partition.kind, &partition.since, partition.share * 100.0);

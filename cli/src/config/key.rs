@@ -91,16 +91,16 @@ fn node() -> Vec<Key> {
         key("node.name", |s| &mut s.node.name, "name@host. The digits that end the name are added to the conventional ports. Fixed for the life of the data directory."),
         key("node.data_dir", |s| &mut s.node.data_dir, "Where the node remembers its cluster. Default: $XDG_STATE_HOME/convoke/<node name> where that is set; else /var/lib/convoke/<node name> for root, ~/.local/state/convoke/<node name> for others.")
             .example("\"/var/lib/convoke/convoke@127.0.0.1\""),
-        key("node.listen", |s| &mut s.node.listen, "Gossip, UDP. Default: the host of the name, port 4370 + offset.").example("\"0.0.0.0:4370\""),
+        key("node.listen", |s| &mut s.node.listen, "Gossip, UDP. Default: the host of the name, port 4370 + offset; in epmd mode the first free one of dist_listen_min to dist_listen_max.").example("\"0.0.0.0:4370\""),
         key("node.advertise", |s| &mut s.node.advertise, "The gossip address that others are told, where it is not the one listened on (containers, NAT).")
             .example("\"203.0.113.7:4370\""),
         key("node.rpc_listen", |s| &mut s.node.rpc_listen, "Calls between nodes, UDP. Default: the host of the name, port 5370 + offset; another free port where that is taken.")
             .example("\"0.0.0.0:5370\""),
         key("node.tags", |s| &mut s.node.tags, "Labels that every member sees, as \"key=value\"."),
-        key("node.port_mapping", |s| &mut s.node.port_mapping, "conventional | epmd (not in this version)."),
+        key("node.port_mapping", |s| &mut s.node.port_mapping, "conventional | epmd: gossip takes the first free port of a range, which the epmd of this host (TCP 4369, or $ERL_EPMD_PORT) is told and peers ask it for. $WITH_EPMD means epmd."),
         key("node.dist_listen_min", |s| &mut s.node.dist_listen_min, "epmd mode: the first gossip port to try.").within(1, 65_535),
         key("node.dist_listen_max", |s| &mut s.node.dist_listen_max, "epmd mode: the last one.").within(1, 65_535),
-        key("node.epmd_embedded", |s| &mut s.node.epmd_embedded, "epmd mode: serve the protocol where no epmd answers."),
+        key("node.epmd_embedded", |s| &mut s.node.epmd_embedded, "epmd mode: where no epmd answers on this host, this node serves as one, at every address or at those of $ERL_EPMD_ADDRESS and loopback."),
     ]
 }
 

@@ -21,7 +21,7 @@ mod value;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-pub(crate) use choice::{Choice, Discovery, LogFormat, OnDown};
+pub(crate) use choice::{Choice, Discovery, LogFormat, OnDown, PortMapping};
 pub(crate) use env::Environment;
 pub(crate) use error::{ConfigError, nearest};
 pub(crate) use kinds::{Tag, cli_duration, cli_name, cli_peer, parse_peer};

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use super::Effective;
+use super::choice::PortMapping;
 use super::detector::{DETECT_WITHIN, TOLERATE_PAUSE};
 use super::key::{self, Key};
 use super::settings::Settings;
@@ -101,6 +102,10 @@ fn computed(path: &str, settings: &Settings, places: &Places) -> Option<String> 
     let node = &settings.node;
     let listen = || match node.listen {
         Some(address) => Some(address.print()),
+        None if node.port_mapping == PortMapping::Epmd => {
+            let port = Some(node.dist_listen_min).filter(|port| *port == node.dist_listen_max);
+            at_host(&node.name, port?)
+        }
         None => conventional(&node.name, GOSSIP_PORT_BASE),
     };
     match path {
@@ -115,9 +120,12 @@ fn computed(path: &str, settings: &Settings, places: &Places) -> Option<String> 
     }
 }
 
-/// The port rule; a host that is a domain name is resolved at the start only.
 fn conventional(name: &NodeName, base: u16) -> Option<String> {
-    let port = base + name.port_offset().ok()?;
+    at_host(name, base + name.port_offset().ok()?)
+}
+
+/// A port of the name's host; that is resolved at the start only, where it is a domain name.
+fn at_host(name: &NodeName, port: u16) -> Option<String> {
     let address = match name.host() {
         Host::Ip(ip) => std::net::SocketAddr::new(ip, port).to_string(),
         Host::Domain(domain) => format!("{domain}:{port}"),

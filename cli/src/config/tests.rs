@@ -591,10 +591,6 @@ fn what_this_version_lacks_is_refused_in_plain_words() {
             "c.toml:2:13: cluster.discovery: the k8s strategy is not in this version: use manual, static, mcast or dns",
         ),
         (
-            "[node]\nport_mapping = \"epmd\"",
-            "c.toml:2:16: node.port_mapping: epmd mode is not in this version: use \"conventional\"",
-        ),
-        (
             "[security]\nmode = \"pki\"",
             "c.toml:2:8: security.mode: the pki mode is not in this version: use \"secret\"",
         ),
@@ -606,14 +602,26 @@ fn what_this_version_lacks_is_refused_in_plain_words() {
     for (text, expected) in cases {
         assert_eq!(problem(text), expected);
     }
-    let error = from_environment(&[("WITH_EPMD", "1")])
-        .unwrap_err()
-        .to_string();
-    assert_eq!(
-        error,
-        "environment WITH_EPMD: node.port_mapping: epmd mode is not in this version: use \"conventional\""
-    );
-    from_environment(&[("WITH_EPMD", "0")]).unwrap();
+}
+
+#[test]
+fn epmd_mode_is_one_variable_and_takes_names_that_the_port_rule_refuses() {
+    let mapping = |variables: &[(&str, &str)]| {
+        let effective = from_environment(variables).unwrap();
+        (
+            effective.settings.node.port_mapping,
+            effective.origin("node.port_mapping").to_string(),
+        )
+    };
+    let on = (PortMapping::Epmd, "environment WITH_EPMD".to_owned());
+    let far = ("CONVOKE_NODE_NAME", "convoke1000@127.0.0.1");
+    assert_eq!(mapping(&[("WITH_EPMD", "1")]), on);
+    assert_eq!(mapping(&[("WITH_EPMD", "true"), far]), on);
+    for off in ["", "0"] {
+        let (mapping, _) = mapping(&[("WITH_EPMD", off)]);
+        assert_eq!(mapping, PortMapping::Conventional);
+    }
+    assert!(from_environment(&[far]).is_err());
 }
 
 #[test]

@@ -72,9 +72,6 @@ fn unavailable(settings: &Settings) -> Vec<Finding> {
             "use manual, static, mcast or dns",
         );
     }
-    if settings.node.port_mapping == PortMapping::Epmd {
-        refuse("node.port_mapping", "epmd mode", "use \"conventional\"");
-    }
     if settings.security.mode == SecurityMode::Pki {
         refuse("security.mode", "the pki mode", "use \"secret\"");
     }
@@ -210,10 +207,11 @@ fn dns(settings: &Settings) -> Option<Finding> {
     Some((key, error.to_string()))
 }
 
-/// The port rule needs an offset unless every port is given.
+/// The port rule needs an offset unless every port is given, or found in another way.
 fn names(settings: &Settings) -> Option<Finding> {
     let node = &settings.node;
-    let explicit = node.listen.is_some() && node.rpc_listen.is_some();
+    let explicit = node.listen.is_some() && node.rpc_listen.is_some()
+        || node.port_mapping == PortMapping::Epmd;
     let error = node.name.port_offset().err().filter(|_| !explicit)?;
     Some(("node.name", error.to_string()))
 }

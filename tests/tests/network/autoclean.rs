@@ -1,6 +1,5 @@
 //! Who is failed for long is forgotten, and comes back as a member.
 
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use convoke_tests::{Launch, eventually, throughout};
@@ -50,7 +49,7 @@ fn the_forgotten_come_back_with_any_clock() {
     return_as(&mut ground, "same clock", |launch| launch);
     for (what, offset) in [("an hour behind", -3600), ("an hour ahead", 3600)] {
         kill_until_forgotten(&mut ground);
-        return_as(&mut ground, what, |launch| with_clock(launch, offset));
+        return_as(&mut ground, what, |launch| launch.with_clock(offset));
         expect_offset(&ground, offset);
     }
     let marks = ground.mark();
@@ -60,23 +59,6 @@ fn the_forgotten_come_back_with_any_clock() {
         all.then_some(()).ok_or_else(|| format!("{seen:#?}"))
     });
     ground.expect_none_failed_among(&(1..=HOSTS), &marks);
-}
-
-/// With its wall clock off by this much; its monotonic one is right, as on a host with a wrong
-/// clock.
-fn with_clock(launch: Launch, offset_secs: i64) -> Launch {
-    let library = format!(
-        "/usr/lib/{}-linux-gnu/faketime/libfaketime.so.1",
-        std::env::consts::ARCH
-    );
-    assert!(
-        Path::new(&library).exists(),
-        "{library} is missing: install libfaketime, which shifts the clock of one process"
-    );
-    let launch = launch
-        .env("LD_PRELOAD", library)
-        .env("FAKETIME", format!("{offset_secs:+}s"));
-    launch.env("FAKETIME_DONT_FAKE_MONOTONIC", "1")
 }
 
 /// The last node's clock is off indeed: by the times of its own events.
