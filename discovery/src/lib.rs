@@ -14,7 +14,8 @@
 //! [`Strategy::register`].
 //!
 //! [`Manual`] finds nothing (operators join nodes by hand), [`Static`] is a list from the
-//! configuration. A strategy of your own takes a dozen lines:
+//! configuration. Behind features of their names: `etcd` and `k8s`. A strategy of your own takes a
+//! dozen lines:
 //!
 //! ```
 //! use std::sync::Arc;
@@ -45,6 +46,10 @@
 //! ```
 
 mod backoff;
+#[cfg(feature = "etcd")]
+pub mod etcd;
+#[cfg(feature = "k8s")]
+pub mod k8s;
 mod manual;
 mod me;
 mod seed;

@@ -82,6 +82,7 @@ impl Fleet {
             args: Vec::new(),
             host: None,
             home: self.folder().to_owned(),
+            files: None,
         }
     }
 
@@ -127,6 +128,24 @@ fn command(home: &Path, args: &[&str]) -> Command {
     command
 }
 
+/// The same command, where the files of `folder` are at `path` under `/run`.
+fn with_files_at(path: &str, folder: &Path, command: &Command) -> Command {
+    let folder = folder.display();
+    let script = format!(
+        "mount -t tmpfs tmpfs /run && mkdir -p '{path}' && cp '{folder}'/* '{path}' && exec \"$@\""
+    );
+    let mut wrapped = Command::new("unshare");
+    wrapped.args(["--mount", "sh", "-c", &script, "sh"]);
+    wrapped.arg(command.get_program()).args(command.get_args());
+    wrapped.env_clear();
+    let set = |(key, value): (_, Option<_>)| Some((key, value?));
+    wrapped.envs(command.get_envs().filter_map(set));
+    if let Some(folder) = command.get_current_dir() {
+        wrapped.current_dir(folder);
+    }
+    wrapped
+}
+
 /// How a node is started.
 #[derive(Clone, Debug)]
 pub struct Launch {
@@ -136,6 +155,7 @@ pub struct Launch {
     args: Vec<String>,
     host: Option<Host>,
     home: PathBuf,
+    files: Option<(String, PathBuf)>,
 }
 
 impl Launch {
@@ -154,6 +174,14 @@ impl Launch {
     /// With these arguments to `start`.
     pub fn args(mut self, args: &[&str]) -> Self {
         self.args.extend(args.iter().map(ToString::to_string));
+        self
+    }
+
+    /// With the files of `folder` at `path` under `/run`, in a mount namespace of its own: as a pod
+    /// has them. Nothing else is under `/run` then.
+    pub fn with_files_at(mut self, path: &str, folder: &Path) -> Self {
+        assert!(path.starts_with("/run/"), "{path}");
+        self.files = Some((path.to_owned(), folder.to_owned()));
         self
     }
 
@@ -206,6 +234,9 @@ impl Launch {
     pub fn start_command(&self) -> Command {
         let mut command = self.command(&["start", "--node-name", &self.name]);
         command.args(&self.args);
+        if let Some((path, folder)) = &self.files {
+            command = with_files_at(path, folder, &command);
+        }
         match &self.host {
             Some(host) => host.wrap(&command),
             None => command,

@@ -20,6 +20,7 @@ mod namespace;
 mod network;
 mod node;
 mod program;
+pub mod server;
 mod status;
 mod wait;
 

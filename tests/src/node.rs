@@ -37,7 +37,7 @@ impl Node {
     }
 
     /// Starts them side by side, and waits until all serve.
-    pub(crate) fn start_all(launches: impl Iterator<Item = Launch>) -> Vec<Self> {
+    pub fn start_all(launches: impl Iterator<Item = Launch>) -> Vec<Self> {
         let mut nodes: Vec<Self> = launches.map(Self::spawn).collect();
         for node in &mut nodes {
             node.wait_until_serving();

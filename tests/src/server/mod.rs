@@ -1,0 +1,10 @@
+//! The servers that discovery asks, for tests to start, kill and start again: the real ones where
+//! they can be had, else a replay of their answers that says so.
+
+mod authority;
+mod etcd;
+mod kubernetes_replay;
+
+pub use authority::{Authority, Issued};
+pub use etcd::{Etcd, EtcdTls};
+pub use kubernetes_replay::{KubernetesReplay, Pod};
