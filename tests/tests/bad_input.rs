@@ -90,7 +90,7 @@ fn an_unknown_or_senseless_variable_is_refused() {
 #[test]
 fn what_this_version_does_not_have_is_refused_in_plain_words() {
     let fleet = Fleet::new();
-    for strategy in ["mcast", "dns", "etcd", "k8s"] {
+    for strategy in ["mcast", "dns"] {
         let started = fleet
             .launch(1)
             .args(&["--discovery", strategy])

@@ -128,3 +128,17 @@ fn a_missing_rule_is_told_by_the_status() {
     replay.forbid(None);
     Node::wait_until_one_within(&all(&nodes), PATIENCE);
 }
+
+#[test]
+fn outside_a_cluster_and_without_a_kubeconfig_the_status_says_so() {
+    let fleet = Fleet::new();
+    let node = launch(&fleet, 1).start();
+    eventually("the status tells what is missing", PATIENCE, || {
+        let status = node.convoke(&["cluster", "status"]);
+        let words = ["not in a pod", "no kubeconfig", "set KUBECONFIG"];
+        match words.iter().all(|word| status.stdout.contains(word)) {
+            true => Ok(()),
+            false => Err(format!("{status:?}")),
+        }
+    });
+}
