@@ -124,18 +124,7 @@ impl Registration {
             .as_ref()
             .is_some_and(|lease| !lease.keeper.is_empty());
         if !is_kept {
-            let ttl = self
-                .ttl
-                .as_millis()
-                .div_ceil(1000)
-                .max(1)
-                .try_into()
-                .unwrap_or(i64::MAX);
-            match self.client.call(LeaseGrantRequest { ttl, id }).await {
-                // It exists where an answer was lost on its way, and the question repeated.
-                Ok(_) | Err(Refusal::LeaseExists) => {}
-                Err(refusal) => return Err(error(refusal)),
-            }
+            self.grant(id).await?;
         }
         let (key, value) = (self.key.clone(), self.value.clone());
         let written = self
@@ -161,6 +150,16 @@ impl Registration {
             }
         }
         Ok(())
+    }
+
+    async fn grant(&self, id: i64) -> Result<(), EtcdError> {
+        let ttl = self.ttl.as_millis().div_ceil(1000).max(1);
+        let ttl = ttl.try_into().unwrap_or(i64::MAX);
+        match self.client.call(LeaseGrantRequest { ttl, id }).await {
+            // It exists where an answer was lost on its way, and the question repeated.
+            Ok(_) | Err(Refusal::LeaseExists) => Ok(()),
+            Err(refusal) => Err(error(refusal)),
+        }
     }
 
     fn end(&self, id: i64) {

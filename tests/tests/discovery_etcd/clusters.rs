@@ -74,11 +74,13 @@ fn five_that_start_at_once_are_one_and_need_etcd_only_to_find_a_sixth() {
     // Comes up without etcd too, and waits for it.
     nodes.push(by(&etcd, fleet.launch(6)).start());
     nodes[5].expect_alone();
-    let status = nodes[5].convoke(&["cluster", "status"]);
-    assert!(
-        status.stdout.contains("can't connect"),
-        "the status tells why: {status:?}"
-    );
+    eventually("the status tells why", PATIENCE, || {
+        let status = nodes[5].convoke(&["cluster", "status"]);
+        match status.stdout.contains("can't connect") {
+            true => Ok(()),
+            false => Err(format!("{status:?}")),
+        }
+    });
     etcd.start_again(0);
     Node::wait_until_one_within(&all(&nodes), PATIENCE);
 }
@@ -118,13 +120,15 @@ fn clusters_of_other_names_or_secrets_in_one_etcd_never_meet() {
 fn who_leaves_stays_left_and_is_written_down_no_more_until_discovery_is_enabled() {
     let fleet = Fleet::new();
     let etcd = Etcd::start(&fleet);
-    let nodes = start(&etcd, &fleet, 1..=3);
+    // Longer than the test is patient: only a revocation makes the key go.
+    let patient = |n| by(&etcd, fleet.launch(n)).env("CONVOKE_CLUSTER_ETCD_NODE_TTL", "5m");
+    let nodes = Node::start_all((1..=3).map(patient));
     Node::wait_until_one_within(&all(&nodes), PATIENCE);
     let left = nodes[2].convoke(&["cluster", "leave"]);
     left.expect_code(0);
     let said = format!("{}{}", left.stdout, left.stderr);
     assert!(said.contains("Discovery (etcd) is stopped"), "{left:?}");
-    eventually("its key is gone", TTL, || {
+    eventually("its key is gone", PATIENCE, || {
         match etcd.keys(&key(&nodes[2].name)) {
             none if none.is_empty() => Ok(()),
             some => Err(format!("{some:?}")),
@@ -168,11 +172,6 @@ fn who_ends_gracefully_is_written_down_no_more_and_who_is_killed_for_as_long_as_
     );
     nodes[2].kill();
     let killed = Instant::now();
-    assert_eq!(
-        etcd.keys(&key(&nodes[2].name)).len(),
-        1,
-        "killed without a word"
-    );
     eventually("its lease runs out", PATIENCE, || {
         match etcd.keys("").len() {
             1 => Ok(()),

@@ -2,5 +2,4 @@
 //! these tests run: the strategy alone, and fleets of real nodes that find each other by it.
 
 mod clusters;
-mod deploy;
 mod strategy;

@@ -64,7 +64,7 @@ async fn news(strategy: &K8s) {
         .expect("there is news");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn pods_are_found_ready_or_not_and_named_as_configured() {
     let fleet = Fleet::new();
     let replay = KubernetesReplay::start(&fleet);
@@ -95,7 +95,7 @@ async fn pods_are_found_ready_or_not_and_named_as_configured() {
     assert_eq!(found(&K8s::new(elsewhere)).await, [""; 0]);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn more_slices_than_a_page_are_all_read() {
     let fleet = Fleet::new();
     let replay = KubernetesReplay::start(&fleet);
@@ -106,7 +106,7 @@ async fn more_slices_than_a_page_are_all_read() {
     assert_eq!(replay.asked("list"), 3);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_list_is_read_once_and_then_kept_up_to_date_by_a_watch() {
     let fleet = Fleet::new();
     let replay = KubernetesReplay::start(&fleet);
@@ -142,7 +142,7 @@ async fn a_list_is_read_once_and_then_kept_up_to_date_by_a_watch() {
     assert_eq!(found(&strategy).await, ["app@10.1.0.13"]);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn while_a_watch_stands_nothing_is_asked() {
     let fleet = Fleet::new();
     let replay = KubernetesReplay::start(&fleet);
@@ -172,7 +172,31 @@ async fn while_a_watch_stands_nothing_is_asked() {
     assert_eq!((replay.asked("list"), replay.asked("watch")), (before, 1));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_watch_that_ends_at_its_limit_is_taken_up_where_it_ended() {
+    let fleet = Fleet::new();
+    let replay = KubernetesReplay::start(&fleet);
+    replay.set("convoke-a", &[pod(1, true)]);
+    let strategy = K8s::new(options(&replay));
+    found(&strategy).await;
+    let watches = async |count| {
+        while replay.asked("watch") < count {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let ((), ()) = tokio::join!(news(&strategy), async {
+        watches(1).await;
+        // What ends sooner counts as failed.
+        tokio::time::sleep(Duration::from_millis(1200)).await;
+        replay.end_watches();
+        watches(2).await;
+        replay.set("convoke-a", &[pod(2, true)]);
+    });
+    assert_eq!(found(&strategy).await, ["app@10.1.0.2"]);
+    assert_eq!(replay.asked("list"), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_watch_that_is_too_old_causes_a_new_list() {
     let fleet = Fleet::new();
     let replay = KubernetesReplay::start(&fleet);
@@ -190,7 +214,7 @@ async fn a_watch_that_is_too_old_causes_a_new_list() {
     assert_eq!(found(&strategy).await, ["app@10.1.0.3"]);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_goes_and_comes_is_followed_again() {
     let fleet = Fleet::new();
     let mut replay = KubernetesReplay::start(&fleet);
@@ -218,7 +242,7 @@ async fn a_server_that_goes_and_comes_is_followed_again() {
     assert_eq!(found(&strategy).await, ["app@10.1.0.3"]);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_403_tells_the_rule_that_is_missing() {
     let fleet = Fleet::new();
     let replay = KubernetesReplay::start(&fleet);
@@ -246,7 +270,7 @@ async fn a_403_tells_the_rule_that_is_missing() {
     assert!(replay.asked("watch") <= 2, "it asks less and less often");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn wrong_credentials_authorities_and_addresses_are_told_apart() {
     let fleet = Fleet::new();
     let replay = KubernetesReplay::start(&fleet);
