@@ -84,6 +84,8 @@ pub(super) enum ServerFault {
     NoTls,
     #[error("what answers there is no etcd with the v3 API, or expects https://: {0}")]
     NoEtcd(String),
+    #[error("it closes the connection without a word: is it an etcd, and should it be https://?")]
+    Mute,
     #[error("the connection is lost: {0}")]
     Lost(String),
     #[error("etcd can't serve now: {0}")]

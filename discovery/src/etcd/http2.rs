@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -58,10 +59,10 @@ impl Http2 {
             .timer(TokioTimer::new())
             .keep_alive_interval(PING_INTERVAL)
             .keep_alive_timeout(PATIENCE);
-        let last_words = Arc::new(OnceLock::new());
+        let heard = Arc::new(Heard::default());
         let io = LastWords {
             io,
-            fault: last_words.clone(),
+            heard: heard.clone(),
         };
         let (send, driver) = http2
             .handshake(TokioIo::new(io))
@@ -69,11 +70,7 @@ impl Http2 {
             .map_err(|error| end_fault(&error))?;
         let (ended, end) = watch::channel(None);
         tokio::spawn(async move {
-            let fault = match (driver.await, last_words.get()) {
-                (_, Some(fault)) => fault.clone(),
-                (Ok(()), None) => ServerFault::Lost("the server closed it".into()),
-                (Err(error), None) => end_fault(&error),
-            };
+            let fault = heard.fault(driver.await.err().as_ref());
             ended.send_replace(Some(fault));
         });
         Ok(Self { send, end })
@@ -87,11 +84,39 @@ impl Http2 {
     }
 }
 
+/// What came over a stream before it broke.
+#[derive(Default)]
+struct Heard {
+    /// Anything at all.
+    anything: AtomicBool,
+    /// That nothing more comes.
+    end: AtomicBool,
+    /// Why nothing more can be read.
+    fault: OnceLock<ServerFault>,
+}
+
+impl Heard {
+    /// Why the stream broke, as far as what came tells; HTTP/2 tells the rest.
+    fn fault(&self, http2: Option<&hyper::Error>) -> ServerFault {
+        let closed = || ServerFault::Lost("the server closed it".into());
+        let (anything, end) = (
+            self.anything.load(Ordering::Relaxed),
+            self.end.load(Ordering::Relaxed),
+        );
+        match (self.fault.get(), http2) {
+            (None | Some(ServerFault::Lost(_)), _) if !anything => ServerFault::Mute,
+            (Some(fault), _) => fault.clone(),
+            (None, Some(error)) if !end => end_fault(error),
+            (None, _) => closed(),
+        }
+    }
+}
+
 /// A stream whose other side is heard out. Who refuses says why and closes; a write that fails
 /// for it must not hide what was said. And why a read fails is kept, for HTTP/2 tells only that.
 struct LastWords {
     io: Box<dyn Io>,
-    fault: Arc<OnceLock<ServerFault>>,
+    heard: Arc<Heard>,
 }
 
 impl AsyncRead for LastWords {
@@ -100,10 +125,18 @@ impl AsyncRead for LastWords {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
         let read = Pin::new(&mut self.io).poll_read(cx, buffer);
-        if let Poll::Ready(Err(error)) = &read {
-            // The first reason is the reason.
-            let _ = self.fault.set(read_fault(error));
+        match &read {
+            Poll::Ready(Ok(())) if buffer.filled().len() > before => {
+                self.heard.anything.store(true, Ordering::Relaxed);
+            }
+            Poll::Ready(Ok(())) => self.heard.end.store(true, Ordering::Relaxed),
+            Poll::Ready(Err(error)) => {
+                // The first reason is the reason.
+                let _ = self.heard.fault.set(read_fault(error));
+            }
+            Poll::Pending => {}
         }
         read
     }
