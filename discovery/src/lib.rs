@@ -14,8 +14,9 @@
 //! [`Strategy::register`].
 //!
 //! [`Manual`] finds nothing (operators join nodes by hand), [`Static`] is a list from the
-//! configuration. Behind features of their names: `etcd` and `k8s`. A strategy of your own takes a
-//! dozen lines:
+//! configuration. `Dns` (feature `dns`) reads the records of a name, `Mcast` (feature `mcast`) asks a
+//! multicast group, `etcd::Etcd` (feature `etcd`) reads and writes keys of an etcd, `k8s::K8s`
+//! (feature `k8s`) reads the pods behind a Service. A strategy of your own takes a dozen lines:
 //!
 //! ```
 //! use std::sync::Arc;
@@ -46,18 +47,28 @@
 //! ```
 
 mod backoff;
+#[cfg(feature = "dns")]
+mod dns;
 #[cfg(feature = "etcd")]
 pub mod etcd;
 #[cfg(feature = "k8s")]
 pub mod k8s;
 mod manual;
+#[cfg(feature = "mcast")]
+mod mcast;
 mod me;
 mod seed;
 mod static_list;
 mod strategy;
 mod watch;
 
+#[cfg(feature = "dns")]
+pub use dns::{Dns, DnsError, DnsOptions, DnsOptionsError, DnsRecord};
 pub use manual::Manual;
+#[cfg(feature = "mcast")]
+pub use mcast::{
+    BeaconKey, Iface, IfaceError, Mcast, McastError, McastOptions, McastOptionsError, PORTS_MAX,
+};
 pub use me::Me;
 pub use seed::{Seed, SeedError};
 pub use static_list::Static;

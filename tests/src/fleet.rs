@@ -81,6 +81,7 @@ impl Fleet {
             env: BTreeMap::new(),
             args: Vec::new(),
             host: None,
+            resolver: None,
             home: self.folder().to_owned(),
             files: None,
         }
@@ -128,18 +129,30 @@ fn command(home: &Path, args: &[&str]) -> Command {
     command
 }
 
+/// The same command with another `/etc/resolv.conf`.
+fn with_resolver(command: &Command, file: &Path) -> Command {
+    let mount = format!("mount --bind '{}' /etc/resolv.conf", file.display());
+    after_mount(&mount, command)
+}
+
 /// The same command, where the files of `folder` are at `path` under `/run`.
-fn with_files_at(path: &str, folder: &Path, command: &Command) -> Command {
+fn with_files_at(command: &Command, path: &str, folder: &Path) -> Command {
     let folder = folder.display();
-    let script = format!(
-        "mount -t tmpfs tmpfs /run && mkdir -p '{path}' && cp '{folder}'/* '{path}' && exec \"$@\""
-    );
+    let mount =
+        format!("mount -t tmpfs tmpfs /run && mkdir -p '{path}' && cp '{folder}'/* '{path}'");
+    after_mount(&mount, command)
+}
+
+/// The same command in a mount namespace of its own, after `mount` (shell) ran there.
+fn after_mount(mount: &str, command: &Command) -> Command {
+    let script = format!("{mount} && exec \"$@\"");
     let mut wrapped = Command::new("unshare");
     wrapped.args(["--mount", "sh", "-c", &script, "sh"]);
     wrapped.arg(command.get_program()).args(command.get_args());
-    wrapped.env_clear();
-    let set = |(key, value): (_, Option<_>)| Some((key, value?));
-    wrapped.envs(command.get_envs().filter_map(set));
+    let set = command
+        .get_envs()
+        .filter_map(|(key, value)| Some((key, value?)));
+    wrapped.env_clear().envs(set);
     if let Some(folder) = command.get_current_dir() {
         wrapped.current_dir(folder);
     }
@@ -154,6 +167,7 @@ pub struct Launch {
     env: BTreeMap<String, String>,
     args: Vec<String>,
     host: Option<Host>,
+    resolver: Option<PathBuf>,
     home: PathBuf,
     files: Option<(String, PathBuf)>,
 }
@@ -168,6 +182,14 @@ impl Launch {
     /// On a host of its own, where every address and port is free.
     pub fn on(mut self, host: &Host) -> Self {
         self.host = Some(host.clone());
+        self
+    }
+
+    /// With another file for the system's resolver, in a mount namespace of the process. As root.
+    pub fn resolver(mut self, text: &str) -> Self {
+        let file = self.fleet.folder().join("resolv.conf");
+        std::fs::write(&file, text).expect("the fleet's folder is writable");
+        self.resolver = Some(file);
         self
     }
 
@@ -235,7 +257,10 @@ impl Launch {
         let mut command = self.command(&["start", "--node-name", &self.name]);
         command.args(&self.args);
         if let Some((path, folder)) = &self.files {
-            command = with_files_at(path, folder, &command);
+            command = with_files_at(&command, path, folder);
+        }
+        if let Some(file) = &self.resolver {
+            command = with_resolver(&command, file);
         }
         match &self.host {
             Some(host) => host.wrap(&command),

@@ -5,9 +5,12 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
+/// How long a node may take to begin its answer, on a machine that is busy with others.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 /// The body of `GET path`. HTTP 1.0 has the server end the body by closing, without chunks.
 pub(crate) fn get(socket: &Path, path: &str) -> Result<String, String> {
-    let (head, body) = exchange(socket, path, "", Duration::from_secs(5))?;
+    let (head, body) = exchange(socket, path, "", PATIENCE)?;
     match head.split_whitespace().nth(1) {
         Some("200") => Ok(body),
         _ => Err(format!(
@@ -35,7 +38,7 @@ fn exchange(
 ) -> Result<(String, String), String> {
     let shown = |error: std::io::Error| format!("GET {path} at {}: {error}", socket.display());
     let mut stream = UnixStream::connect(socket).map_err(shown)?;
-    stream.set_read_timeout(Some(quiet)).map_err(shown)?;
+    stream.set_read_timeout(Some(PATIENCE)).map_err(shown)?;
     write!(
         stream,
         "GET {path} HTTP/1.0\r\nHost: localhost\r\n{header}\r\n"
@@ -46,7 +49,10 @@ fn exchange(
     loop {
         match stream.read(&mut chunk) {
             Ok(0) => break,
-            Ok(n) => answer.extend_from_slice(&chunk[..n]),
+            Ok(n) => {
+                answer.extend_from_slice(&chunk[..n]);
+                stream.set_read_timeout(Some(quiet)).map_err(shown)?;
+            }
             Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => break,
             Err(error) => return Err(shown(error)),
         }

@@ -8,14 +8,20 @@
 //! A [`Network`] is many machines: hosts of their own, joined by a bridge that cuts and loses what
 //! a test tells it to.
 //!
+//! What discovery asks is started by [`server`]; what every strategy is put through is
+//! [`discovering`].
+//!
 //! Nothing here sleeps for luck: [`eventually`] waits for a condition with a deadline, and
 //! [`throughout`] watches that a condition holds for a while.
 
 mod block;
 mod cut;
+pub mod discovering;
+pub mod figures;
 mod fleet;
 mod host;
 mod http;
+mod long;
 mod namespace;
 mod network;
 mod node;
@@ -27,6 +33,7 @@ mod wait;
 pub use cut::{Cut, Hosts};
 pub use fleet::{Fleet, Launch};
 pub use host::Host;
+pub use long::{lasting, long, rounds};
 pub use network::Network;
 pub use node::Node;
 pub use program::{Run, run, run_within};

@@ -7,7 +7,7 @@
 //! return would wait for the next ARP request, a second at times.
 
 use std::fmt::Write;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::cut::Cut;
@@ -19,7 +19,7 @@ use crate::node::Node;
 /// Where a process runs many tests, one network at a time: they would take each other's time.
 static TURN: Mutex<()> = Mutex::new(());
 
-/// Hosts of their own, numbered from 1, each with one address on one network, and a folder for
+/// Hosts of their own, numbered from 1, each with one address of each family on one network, and a folder for
 /// state, configuration and the secret that all share.
 #[derive(Debug)]
 pub struct Network {
@@ -64,21 +64,33 @@ impl Network {
     }
 
     fn connect(&self) {
-        let mut lines = String::from("link add br0 type bridge\nlink set br0 up\n");
-        for (n, host) in self.numbered() {
-            let name = host.namespace().name();
-            let _ = writeln!(
-                lines,
-                "link add h{n} type veth peer name eth0 netns {name}\nlink set h{n} master br0 up"
-            );
+        self.bridge
+            .ip("link add br0 type bridge\nlink set br0 up\n");
+        for (n, _) in self.numbered() {
+            self.plug(n);
         }
-        self.bridge.ip(&lines);
-        for (n, host) in self.numbered() {
-            let address = Self::address(n);
-            host.namespace().ip(&format!(
-                "addr add {address}/16 dev eth0\nlink set eth0 up\n"
-            ));
-        }
+    }
+
+    fn plug(&self, n: u8) {
+        let host = self.host(n).namespace();
+        let name = host.name();
+        self.bridge.ip(&format!(
+            "link add h{n} type veth peer name eth0 netns {name}\nlink set h{n} master br0 up\n"
+        ));
+        let (four, six) = (Self::address(n), Self::address_v6(n));
+        host.ip(&format!(
+            "addr add {four}/16 dev eth0\naddr add {six}/64 dev eth0 nodad\nlink set eth0 up\n"
+        ));
+    }
+
+    /// Takes the interface of host `n` away and gives it another one of the same addresses.
+    pub fn replug(&self, n: u8) {
+        self.bridge.ip(&format!("link del h{n}\n"));
+        self.plug(n);
+    }
+
+    fn host(&self, n: u8) -> &Host {
+        &self.hosts[usize::from(n) - 1]
     }
 
     fn numbered(&self) -> impl Iterator<Item = (u8, &Host)> {
@@ -90,6 +102,11 @@ impl Network {
         Ipv4Addr::new(10, 77, 0, n)
     }
 
+    /// The IPv6 address of host `n`. What is cut and lost is IPv4 alone.
+    pub fn address_v6(n: u8) -> Ipv6Addr {
+        Ipv6Addr::new(0xfd77, 0, 0, 0, 0, 0, 0, n.into())
+    }
+
     /// The name of the node on host `n`.
     pub fn name(n: u8) -> String {
         format!("convoke{n}@{}", Self::address(n))
@@ -97,8 +114,13 @@ impl Network {
 
     /// The node of host `n`, to be started.
     pub fn launch(&self, n: u8) -> Launch {
-        let launch = self.fleet.launch_named(&Self::name(n));
-        let launch = launch.on(&self.hosts[usize::from(n) - 1]);
+        self.launch_named(n, &Self::name(n))
+    }
+
+    /// A node of this name on host `n`, to be started.
+    pub fn launch_named(&self, n: u8, name: &str) -> Launch {
+        let launch = self.fleet.launch_named(name);
+        let launch = launch.on(self.host(n));
         launch.at_home_with_secret(&format!("host{n}"))
     }
 

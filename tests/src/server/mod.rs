@@ -2,9 +2,11 @@
 //! they can be had, else a replay of their answers that says so.
 
 mod authority;
+mod dnsmasq;
 mod etcd;
 mod kubernetes_replay;
 
 pub use authority::{Authority, Issued};
+pub use dnsmasq::Dnsmasq;
 pub use etcd::{Etcd, EtcdTls};
 pub use kubernetes_replay::{KubernetesReplay, Pod};

@@ -4,25 +4,16 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use convoke_tests::{Event, Hosts, Launch, Network, Node, eventually};
+pub(crate) use convoke_tests::{lasting, long};
 
 /// So many hosts there are.
 pub(crate) const HOSTS: u8 = 12;
 /// The end of patience, on the slowest machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(40);
 
-/// Whether everything is to last as long as figures that mean something take.
-pub(crate) fn long() -> bool {
-    std::env::var_os("TESTS_LONG").is_some_and(|value| value == "1")
-}
-
-/// The first, or, where everything lasts long, the second.
-pub(crate) fn lasting(short: u64, long_one: u64) -> Duration {
-    Duration::from_secs(if long() { long_one } else { short })
-}
-
 /// How often a scenario is played.
 pub(crate) fn rounds() -> usize {
-    if long() { 5 } else { 1 }
+    convoke_tests::rounds(1, 5)
 }
 
 /// The names of the nodes on these hosts, sorted.

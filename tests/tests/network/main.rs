@@ -7,9 +7,10 @@
 
 mod autoclean;
 mod crash;
-mod figures;
 mod ground;
 mod links;
 mod loss;
 mod one_way;
 mod splits;
+
+use convoke_tests::figures;

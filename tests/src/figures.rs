@@ -5,7 +5,7 @@ use std::io::Write;
 use std::time::Duration;
 
 /// Tells the median and the longest of some times.
-pub(crate) fn tell(what: &str, times: &[Duration]) {
+pub fn tell(what: &str, times: &[Duration]) {
     let mut sorted = times.to_vec();
     sorted.sort_unstable();
     let (Some(median), Some(most)) = (sorted.get(sorted.len() / 2), sorted.last()) else {
