@@ -96,10 +96,10 @@ impl Agent {
             .data_dir
             .clone()
             .unwrap_or_else(|| places.data_dir(&settings.node.name));
-        let node = Node::start(options(settings, secret, data_dir.clone()))
+        let node = Node::start(options(settings, secret.clone(), data_dir.clone()))
             .await
             .map_err(|error| start_error(&error))?;
-        let discovery = Arc::new(Discovery::start(&node, settings));
+        let discovery = Arc::new(Discovery::start(&node, settings, &secret));
         let details = Arc::new(details(&node, &data_dir, &discovery));
         let (log, journal) = Journal::keep(&node);
         let service = Service {

@@ -269,14 +269,14 @@ fn certified_name(certificate: &CertificateDer<'_>) -> Result<NodeName, Unnamed>
 }
 
 /// Keys that follow from the secret, each for one purpose.
-struct Derived(hkdf::Prk);
+pub(crate) struct Derived(hkdf::Prk);
 
 impl Derived {
-    fn from(secret: &Secret) -> Self {
+    pub(crate) fn from(secret: &Secret) -> Self {
         Self(hkdf::Salt::new(hkdf::HKDF_SHA256, b"convoke/1").extract(secret.as_bytes()))
     }
 
-    fn key<const N: usize>(&self, purpose: &[&[u8]]) -> [u8; N] {
+    pub(crate) fn key<const N: usize>(&self, purpose: &[&[u8]]) -> [u8; N] {
         let mut key = [0; N];
         let expanded = self.0.expand(purpose, KeyBytes(N)).expect("keys are short");
         expanded

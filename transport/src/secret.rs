@@ -15,6 +15,8 @@ use ring::rand::{SecureRandom, SystemRandom};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
+use crate::identity::Derived;
+
 /// How long a secret is.
 pub const SECRET_BYTES: usize = 32;
 /// Of 32 random bytes fewer than 16 different ones are seen in one of 10²⁰ secrets.
@@ -151,6 +153,13 @@ impl Secret {
         text
     }
 
+    /// A key for something beside the node that its cluster's nodes do together, such as finding
+    /// each other: the same on all of them, and of no use for anything else. `purpose` says what it
+    /// is for; each has a key of its own, from which neither the secret nor another key follows.
+    pub fn derive_key(&self, purpose: &str) -> Zeroizing<[u8; 32]> {
+        Zeroizing::new(Derived::from(self).key(&[b"purpose ", purpose.as_bytes()]))
+    }
+
     pub(crate) fn as_bytes(&self) -> &[u8; SECRET_BYTES] {
         &self.0
     }
@@ -257,6 +266,16 @@ mod tests {
         assert_eq!(secret.to_text().parse::<Secret>().unwrap(), secret);
         assert_ne!(Secret::generate(), secret);
         assert_eq!(format!("{secret:?}"), "Secret(..)");
+    }
+
+    #[test]
+    fn every_secret_and_every_purpose_has_a_key_of_its_own() {
+        let (one, other) = (Secret::generate(), Secret::generate());
+        assert_eq!(one.derive_key("a"), one.derive_key("a"));
+        assert_ne!(one.derive_key("a"), other.derive_key("a"));
+        assert_ne!(one.derive_key("a"), one.derive_key("b"));
+        assert_ne!(one.derive_key(""), one.derive_key("a"));
+        assert_ne!(&*one.derive_key("a"), one.as_bytes());
     }
 
     #[test]

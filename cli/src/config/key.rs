@@ -114,7 +114,7 @@ fn cluster() -> Vec<Key> {
         key(
             "cluster.discovery",
             |s| &mut s.cluster.discovery,
-            "manual | static | etcd | k8s. (mcast and dns are not in this version.)",
+            "manual | static | mcast | dns | etcd | k8s.",
         ),
         key(
             "cluster.discovery_interval",
@@ -173,25 +173,25 @@ fn strategies() -> Vec<Key> {
         key(
             "cluster.mcast.addr",
             |s| &mut s.cluster.mcast.addr,
-            "The mcast strategy is not in this version.",
+            "The mcast strategy: the multicast group that nodes ask and answer on, IPv4 (239.0.0.0/8) or IPv6 (ff00::/8). The same on all nodes, as are the ports.",
         ),
-        key("cluster.mcast.ports", |s| &mut s.cluster.mcast.ports, ""),
-        key("cluster.mcast.iface", |s| &mut s.cluster.mcast.iface, ""),
-        key("cluster.mcast.ttl", |s| &mut s.cluster.mcast.ttl, "").within(0, 255),
-        key("cluster.mcast.loop", |s| &mut s.cluster.mcast.r#loop, ""),
+        key("cluster.mcast.ports", |s| &mut s.cluster.mcast.ports, "UDP ports: a node listens on the first that no other program holds, and asks all. Nodes of one host share a port."),
+        key("cluster.mcast.iface", |s| &mut s.cluster.mcast.iface, "The network interface of the group, by address, name or index. \"0.0.0.0\": the system's choice, by its routes."),
+        key("cluster.mcast.ttl", |s| &mut s.cluster.mcast.ttl, "How many routers a question may pass; 0 keeps it on the host.").within(0, 255),
+        key("cluster.mcast.loop", |s| &mut s.cluster.mcast.r#loop, "Whether other nodes of the same host hear this one's questions."),
         key(
             "cluster.dns.name",
             |s| &mut s.cluster.dns.name,
-            "The dns strategy is not in this version.",
+            "The dns strategy: the name whose records are the nodes. Without a dot at its end, and without cluster.dns.server, it is looked for in the system's search domains too.",
         )
         .example("\"nodes.example.org\""),
-        key("cluster.dns.app", |s| &mut s.cluster.dns.app, "").example("\"convoke\""),
+        key("cluster.dns.app", |s| &mut s.cluster.dns.app, "What stands before the @ in the names of all nodes: the address 10.0.0.7 is the node <app>@10.0.0.7. Default: the own name's. SRV records do without.").example("\"convoke\""),
         key(
             "cluster.dns.record_type",
             |s| &mut s.cluster.dns.record_type,
-            "a | aaaa | srv.",
+            "a | aaaa | srv. Addresses take their port from the port rule; SRV records bring it.",
         ),
-        key("cluster.dns.server", |s| &mut s.cluster.dns.server, "").example("\"10.0.0.53:53\""),
+        key("cluster.dns.server", |s| &mut s.cluster.dns.server, "The DNS server to ask, with its port where that is not 53. Default: the system's (/etc/hosts, /etc/resolv.conf).").example("\"10.0.0.53:53\""),
         key("cluster.etcd.server", |s| &mut s.cluster.etcd.server, "The etcd strategy: the members of an etcd (v3), http:// or https://. Whichever answers is asked; one of three may be lost unnoticed."),
         key("cluster.etcd.prefix", |s| &mut s.cluster.etcd.prefix, "Nodes are written down under <prefix>/<cluster.name>/nodes/<node.name>."),
         key("cluster.etcd.node_ttl", |s| &mut s.cluster.etcd.node_ttl, "How long a node stays written down after its process died, in whole seconds.").within(SECOND, DAY),

@@ -4,6 +4,7 @@
 //! overruled ones too, so that a mistake does not hide behind a flag. Whatever is wrong is
 //! collected with its place; nothing starts on a configuration with a problem.
 
+mod addresses;
 mod choice;
 mod detector;
 mod env;

@@ -1,6 +1,6 @@
 //! The configuration as the program uses it: typed, complete, with its defaults.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -8,7 +8,9 @@ use convoke::Peer;
 use convoke_core::config::Tuning;
 use convoke_core::{Config as EngineConfig, NodeName};
 use convoke_discovery::etcd::{EtcdOptions, Server};
+use convoke_discovery::{DnsOptions, DnsRecord, Iface, McastOptions};
 
+use super::addresses::NameServer;
 use super::choice::{
     AddressType, Discovery, LogFormat, OnDown, PortMapping, Profile, RecordType, SecurityMode,
     SplitBrain,
@@ -64,9 +66,9 @@ pub(crate) struct Cluster {
 
 #[derive(Clone, Debug)]
 pub(crate) struct Mcast {
-    pub(crate) addr: String,
+    pub(crate) addr: IpAddr,
     pub(crate) ports: Vec<u16>,
-    pub(crate) iface: String,
+    pub(crate) iface: Iface,
     pub(crate) ttl: u8,
     pub(crate) r#loop: bool,
 }
@@ -76,7 +78,7 @@ pub(crate) struct Dns {
     pub(crate) name: Option<String>,
     pub(crate) app: Option<String>,
     pub(crate) record_type: RecordType,
-    pub(crate) server: Option<String>,
+    pub(crate) server: Option<NameServer>,
 }
 
 #[derive(Clone, Debug)]
@@ -175,11 +177,10 @@ impl Default for Cluster {
 
 impl Default for Mcast {
     fn default() -> Self {
-        let (addr, iface) = ("239.192.0.1".into(), "0.0.0.0".into());
         Self {
-            addr,
+            addr: Ipv4Addr::new(239, 192, 0, 1).into(),
             ports: vec![4369, 4370],
-            iface,
+            iface: Iface::Any,
             ttl: 255,
             r#loop: true,
         }
@@ -211,6 +212,36 @@ impl Default for K8s {
             app_name: "convoke".into(),
             suffix: Suffix(String::new()),
         }
+    }
+}
+
+impl Mcast {
+    /// As the strategy takes it.
+    pub(crate) fn options(&self) -> McastOptions {
+        McastOptions {
+            group: self.addr,
+            ports: self.ports.clone(),
+            iface: self.iface.clone(),
+            ttl: self.ttl,
+            loopback: self.r#loop,
+        }
+    }
+}
+
+impl Dns {
+    /// As the strategy takes it, for a node of this name; none where there is no name to ask for.
+    pub(crate) fn options(&self, own: &NodeName) -> Option<DnsOptions> {
+        let app = self.app.as_deref().unwrap_or(own.local_part());
+        Some(DnsOptions {
+            name: self.name.clone()?,
+            app: app.to_owned(),
+            record: match self.record_type {
+                RecordType::A => DnsRecord::A,
+                RecordType::Aaaa => DnsRecord::Aaaa,
+                RecordType::Srv => DnsRecord::Srv,
+            },
+            server: self.server.map(|server| server.0),
+        })
     }
 }
 

@@ -38,7 +38,8 @@ pub(crate) fn template() -> String {
 }
 
 fn entry(text: &mut String, key: &Key, defaults: &mut Settings) {
-    if !key.doc.is_empty() && !text.ends_with("]\n") {
+    let (table, name) = key.split();
+    if !key.doc.is_empty() && !text.ends_with(&format!("\n[{table}]\n")) {
         text.push('\n');
     }
     for line in wrap(key.doc) {
@@ -46,7 +47,6 @@ fn entry(text: &mut String, key: &Key, defaults: &mut Settings) {
         text.push_str(&line);
         text.push('\n');
     }
-    let (_, name) = key.split();
     let value = (key.field)(defaults)
         .show()
         .unwrap_or_else(|| key.example.to_owned());

@@ -587,14 +587,6 @@ fn show_says_which_values_follow_from_what() {
 fn what_this_version_lacks_is_refused_in_plain_words() {
     let cases = [
         (
-            "[cluster]\ndiscovery = \"mcast\"",
-            "c.toml:2:13: cluster.discovery: the mcast strategy is not in this version: use manual, static, etcd or k8s",
-        ),
-        (
-            "[cluster]\ndiscovery = \"dns\"",
-            "c.toml:2:13: cluster.discovery: the dns strategy is not in this version: use manual, static, etcd or k8s",
-        ),
-        (
             "[node]\nport_mapping = \"epmd\"",
             "c.toml:2:16: node.port_mapping: epmd mode is not in this version: use \"conventional\"",
         ),
@@ -618,6 +610,52 @@ fn what_this_version_lacks_is_refused_in_plain_words() {
         "environment WITH_EPMD: node.port_mapping: epmd mode is not in this version: use \"conventional\""
     );
     from_environment(&[("WITH_EPMD", "0")]).unwrap();
+}
+
+#[test]
+fn what_mcast_and_dns_can_not_use_is_refused_at_its_place() {
+    let cases = [
+        (
+            "[cluster.mcast]\naddr = \"10.0.0.7\"",
+            "c.toml:2:8: cluster.mcast.addr: 10.0.0.7 is no multicast address: use one of 239.0.0.0/8 (239.192.0.1) or ff00::/8 (ff15::4370)",
+        ),
+        (
+            "[cluster.mcast]\nports = [4370, 0]",
+            "c.toml:2:9: cluster.mcast.ports: expected 1 to 16 ports, from 1 to 65535 each",
+        ),
+        (
+            "[cluster.mcast]\niface = \"::1\"",
+            "c.toml:2:9: cluster.mcast.iface: the interface is ::1 and the group 239.192.0.1: use an address of the same family, or the interface's name",
+        ),
+        (
+            "[cluster]\ndiscovery = \"dns\"",
+            "cluster.dns.name: the dns strategy has no name to ask for: set it to the name whose records are the nodes, such as \"nodes.example.org\"",
+        ),
+        (
+            "[cluster.dns]\nname = \"a..b\"",
+            "c.toml:2:8: cluster.dns.name: \"a..b\" is no domain name: expected one such as \"nodes.example.org\"",
+        ),
+        (
+            "[cluster.dns]\nname = \"a.b\"\napp = \"a@b\"",
+            "c.toml:3:7: cluster.dns.app: \"a@b\" is no name of nodes",
+        ),
+        (
+            "[cluster.dns]\nserver = \"ns.example.org\"",
+            "c.toml:2:10: cluster.dns.server: ",
+        ),
+        (
+            "[cluster.dns]\nserver = \"10.0.0.53:0\"",
+            "c.toml:2:10: cluster.dns.server: ",
+        ),
+        (
+            "[cluster.mcast]\niface = \"0\"",
+            "c.toml:2:9: cluster.mcast.iface: ",
+        ),
+    ];
+    for (text, expected) in cases {
+        let found = problem(text);
+        assert!(found.starts_with(expected), "{found}");
+    }
 }
 
 #[test]

@@ -4,6 +4,7 @@
 use convoke_core::NodeName;
 use convoke_core::config::QuorumRule;
 use convoke_discovery::etcd::Server;
+use convoke_discovery::{DnsOptionsError, McastOptionsError};
 
 use super::choice::{Discovery, PortMapping, SecurityMode, SplitBrain};
 use super::error::Problem;
@@ -65,15 +66,6 @@ fn unavailable(settings: &Settings) -> Vec<Finding> {
     let mut refuse = |key, what: &str, instead: &str| {
         found.push((key, format!("{what} is not in this version: {instead}")));
     };
-    let cluster = &settings.cluster;
-    if matches!(cluster.discovery, Discovery::Mcast | Discovery::Dns) {
-        let what = format!("the {} strategy", cluster.discovery);
-        refuse(
-            "cluster.discovery",
-            &what,
-            "use manual, static, etcd or k8s",
-        );
-    }
     if settings.node.port_mapping == PortMapping::Epmd {
         refuse("node.port_mapping", "epmd mode", "use \"conventional\"");
     }
@@ -152,6 +144,8 @@ fn contradictions(settings: &Settings) -> Vec<Finding> {
         Discovery::K8s => found.extend(app_name(&settings.cluster.k8s.app_name)),
         _ => {}
     }
+    found.extend(mcast(settings));
+    found.extend(dns(settings));
     found
 }
 
@@ -238,6 +232,31 @@ fn tags(settings: &Settings) -> Option<Finding> {
     let most = convoke_core::member::TAGS_BYTES_MAX;
     let message = format!("tags are too large: keys and values may have {most} bytes in all");
     (!convoke_core::member::tags_fit(&tags)).then_some(("node.tags", message))
+}
+
+fn mcast(settings: &Settings) -> Option<Finding> {
+    let error = settings.cluster.mcast.options().check().err()?;
+    let key = match error {
+        McastOptionsError::Group(_) => "cluster.mcast.addr",
+        McastOptionsError::Ports => "cluster.mcast.ports",
+        McastOptionsError::Family { .. } => "cluster.mcast.iface",
+    };
+    Some((key, error.to_string()))
+}
+
+fn dns(settings: &Settings) -> Option<Finding> {
+    let cluster = &settings.cluster;
+    let Some(options) = cluster.dns.options(&settings.node.name) else {
+        let message = "the dns strategy has no name to ask for: set it to the name whose records are the nodes, such as \"nodes.example.org\"";
+        let asks = cluster.discovery == Discovery::Dns;
+        return asks.then(|| ("cluster.dns.name", message.to_owned()));
+    };
+    let error = options.check().err()?;
+    let key = match error {
+        DnsOptionsError::Name { .. } => "cluster.dns.name",
+        DnsOptionsError::App(_) => "cluster.dns.app",
+    };
+    Some((key, error.to_string()))
 }
 
 /// The port rule needs an offset unless every port is given.

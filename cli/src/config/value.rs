@@ -30,7 +30,7 @@ pub(crate) enum Raw {
 
 impl Raw {
     /// The text, where there is one.
-    fn text(&self) -> Option<&str> {
+    pub(super) fn text(&self) -> Option<&str> {
         match self {
             Self::Text(text) | Self::Word(text) => Some(text),
             _ => None,

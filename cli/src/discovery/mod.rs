@@ -10,7 +10,7 @@ mod unresolved;
 use std::sync::Arc;
 use std::time::Duration;
 
-use convoke::{Node, Peer};
+use convoke::{Node, Peer, Secret};
 use convoke_discovery::{Seed, Static, Watch, WatchOptions, watch};
 use tokio::time::{Instant, sleep};
 
@@ -40,8 +40,8 @@ pub(crate) struct Discovery {
 
 impl Discovery {
     /// Starts to ask the configured strategy, unless the node left its cluster earlier.
-    pub(crate) fn start(node: &Node, settings: &Settings) -> Self {
-        let chosen = strategy::choose(settings, &strategy::me(node));
+    pub(crate) fn start(node: &Node, settings: &Settings, secret: &Secret) -> Self {
+        let chosen = strategy::choose(settings, &strategy::me(node), secret);
         let enabled =
             settings.cluster.discovery != config::Discovery::Manual && node.discovery_enabled();
         let interval = settings.cluster.discovery_interval;

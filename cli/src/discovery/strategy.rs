@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use convoke::{Node, Peer};
+use convoke::{Node, Peer, Secret};
 use convoke_discovery::etcd::{ClientFiles, Credentials, Etcd, EtcdOptions, TlsFiles};
 use convoke_discovery::k8s::{AddressType, K8s, K8sOptions};
-use convoke_discovery::{Manual, Me, Seed, Static, Strategy};
+use convoke_discovery::{BeaconKey, Dns, Manual, Mcast, Me, Seed, Static, Strategy};
 
 use crate::config::{self, ApiServer, Hidden, Settings, settings};
 
@@ -16,7 +16,7 @@ pub(super) struct Chosen {
 }
 
 /// Builds the configured strategy. Nothing is asked yet.
-pub(super) fn choose(settings: &Settings, me: &Me) -> Chosen {
+pub(super) fn choose(settings: &Settings, me: &Me, secret: &Secret) -> Chosen {
     let strategy: Arc<dyn Strategy> = match settings.cluster.discovery {
         config::Discovery::Static => {
             let list = Arc::new(Static::new(seeds(settings)));
@@ -25,16 +25,28 @@ pub(super) fn choose(settings: &Settings, me: &Me) -> Chosen {
                 list: Some(list),
             };
         }
+        config::Discovery::Mcast => Arc::new(mcast(settings, me, secret)),
+        config::Discovery::Dns => Arc::new(dns(settings)),
         config::Discovery::Etcd => Arc::new(etcd(&settings.cluster.etcd, me)),
         config::Discovery::K8s => Arc::new(k8s(&settings.cluster.k8s)),
-        config::Discovery::Manual | config::Discovery::Mcast | config::Discovery::Dns => {
-            Arc::new(Manual)
-        }
+        config::Discovery::Manual => Arc::new(Manual),
     };
     Chosen {
         strategy,
         list: None,
     }
+}
+
+/// Beacons are proven by what follows from the cluster's secret. (Nodes that prove themselves by
+/// certificates alone have none in common: they would need a key beside, to be given here.)
+fn mcast(settings: &Settings, me: &Me, secret: &Secret) -> Mcast {
+    let key = BeaconKey::new(&secret.derive_key("mcast discovery"));
+    Mcast::new(me.clone(), settings.cluster.mcast.options(), &key)
+}
+
+fn dns(settings: &Settings) -> Dns {
+    let options = settings.cluster.dns.options(&settings.node.name);
+    Dns::new(options.expect("a strategy without a name is refused when it is read"))
 }
 
 fn etcd(settings: &settings::Etcd, me: &Me) -> Etcd {
