@@ -227,7 +227,7 @@ pub(crate) struct StartArgs {
     /// The node's name, name@host; a bare name gets 127.0.0.1 [default: convoke@127.0.0.1]
     #[arg(long, value_name = "NAME")]
     pub(crate) node_name: Option<String>,
-    /// How nodes find each other: manual, static, mcast or dns
+    /// How nodes find each other: manual, static, mcast, dns, etcd or k8s
     #[arg(long, value_name = "S")]
     pub(crate) discovery: Option<String>,
     /// A node to find the cluster by (repeatable; means --discovery static)

@@ -544,8 +544,8 @@ fn what_is_wrong_with_a_start_is_one_sentence_and_code_78() {
         ),
         ("--config /dev/zero".to_owned(), "is not a regular file"),
         (
-            "--discovery etcd".to_owned(),
-            "the etcd strategy is not in this version",
+            "--discovery etcd --set cluster.etcd.username=u".to_owned(),
+            "cluster.etcd.username and password belong together",
         ),
         (
             "--set detector.fanout=0".to_owned(),

@@ -4,12 +4,18 @@
 //! that is down must not be met by everyone at once when it returns: every wait is jittered, and
 //! the waits after failures double up to a bound.
 
+use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
 /// The wait after the first failure.
 pub(crate) const RETRY_MIN: Duration = Duration::from_secs(1);
 /// The longest wait after failures in a row.
 pub(crate) const RETRY_MAX: Duration = Duration::from_secs(60);
+
+/// A seed that no other node has, and that differs at every call.
+pub(crate) fn jitter_seed() -> u64 {
+    RandomState::new().hash_one(0)
+}
 
 /// The wait after a success: the interval, a quarter more or less.
 pub(crate) fn after_success(interval: Duration, rng: &mut fastrand::Rng) -> Duration {

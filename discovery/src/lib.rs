@@ -15,7 +15,8 @@
 //!
 //! [`Manual`] finds nothing (operators join nodes by hand), [`Static`] is a list from the
 //! configuration. `Dns` (feature `dns`) reads the records of a name, `Mcast` (feature `mcast`) asks a
-//! multicast group. A strategy of your own takes a dozen lines:
+//! multicast group, `etcd::Etcd` (feature `etcd`) reads and writes keys of an etcd, `k8s::K8s`
+//! (feature `k8s`) reads the pods behind a Service. A strategy of your own takes a dozen lines:
 //!
 //! ```
 //! use std::sync::Arc;
@@ -50,6 +51,10 @@ mod backoff;
 mod dns;
 #[cfg(feature = "epmd")]
 pub mod epmd;
+#[cfg(feature = "etcd")]
+pub mod etcd;
+#[cfg(feature = "k8s")]
+pub mod k8s;
 mod manual;
 #[cfg(feature = "mcast")]
 mod mcast;

@@ -83,6 +83,7 @@ impl Fleet {
             host: None,
             resolver: None,
             home: self.folder().to_owned(),
+            files: None,
         }
     }
 
@@ -130,10 +131,21 @@ fn command(home: &Path, args: &[&str]) -> Command {
 
 /// The same command with another `/etc/resolv.conf`.
 fn with_resolver(command: &Command, file: &Path) -> Command {
-    let script = format!(
-        "mount --bind '{}' /etc/resolv.conf && exec \"$@\"",
-        file.display()
-    );
+    let mount = format!("mount --bind '{}' /etc/resolv.conf", file.display());
+    after_mount(&mount, command)
+}
+
+/// The same command, where the files of `folder` are at `path` under `/run`.
+fn with_files_at(command: &Command, path: &str, folder: &Path) -> Command {
+    let folder = folder.display();
+    let mount =
+        format!("mount -t tmpfs tmpfs /run && mkdir -p '{path}' && cp '{folder}'/* '{path}'");
+    after_mount(&mount, command)
+}
+
+/// The same command in a mount namespace of its own, after `mount` (shell) ran there.
+fn after_mount(mount: &str, command: &Command) -> Command {
+    let script = format!("{mount} && exec \"$@\"");
     let mut wrapped = Command::new("unshare");
     wrapped.args(["--mount", "sh", "-c", &script, "sh"]);
     wrapped.arg(command.get_program()).args(command.get_args());
@@ -157,6 +169,7 @@ pub struct Launch {
     host: Option<Host>,
     resolver: Option<PathBuf>,
     home: PathBuf,
+    files: Option<(String, PathBuf)>,
 }
 
 impl Launch {
@@ -202,6 +215,14 @@ impl Launch {
     /// With these arguments to `start`.
     pub fn args(mut self, args: &[&str]) -> Self {
         self.args.extend(args.iter().map(ToString::to_string));
+        self
+    }
+
+    /// With the files of `folder` at `path` under `/run`, in a mount namespace of its own: as a pod
+    /// has them. Nothing else is under `/run` then.
+    pub fn with_files_at(mut self, path: &str, folder: &Path) -> Self {
+        assert!(path.starts_with("/run/"), "{path}");
+        self.files = Some((path.to_owned(), folder.to_owned()));
         self
     }
 
@@ -254,6 +275,9 @@ impl Launch {
     pub fn start_command(&self) -> Command {
         let mut command = self.command(&["start", "--node-name", &self.name]);
         command.args(&self.args);
+        if let Some((path, folder)) = &self.files {
+            command = with_files_at(&command, path, folder);
+        }
         if let Some(file) = &self.resolver {
             command = with_resolver(&command, file);
         }

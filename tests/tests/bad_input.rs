@@ -90,13 +90,6 @@ fn an_unknown_or_senseless_variable_is_refused() {
 #[test]
 fn what_this_version_does_not_have_is_refused_in_plain_words() {
     let fleet = Fleet::new();
-    for strategy in ["etcd", "k8s"] {
-        let started = fleet
-            .launch(1)
-            .args(&["--discovery", strategy])
-            .run_to_end();
-        expect_refusal(&started, &[strategy, "static"]);
-    }
     expect_refusal(
         &fleet
             .launch(1)

@@ -114,7 +114,7 @@ fn cluster() -> Vec<Key> {
         key(
             "cluster.discovery",
             |s| &mut s.cluster.discovery,
-            "manual | static | mcast | dns. (etcd and k8s are not in this version.)",
+            "manual | static | mcast | dns | etcd | k8s.",
         ),
         key(
             "cluster.discovery_interval",
@@ -192,72 +192,23 @@ fn strategies() -> Vec<Key> {
             "a | aaaa | srv. Addresses take their port from the port rule; SRV records bring it.",
         ),
         key("cluster.dns.server", |s| &mut s.cluster.dns.server, "The DNS server to ask, with its port where that is not 53. Default: the system's (/etc/hosts, /etc/resolv.conf).").example("\"10.0.0.53:53\""),
-        key(
-            "cluster.etcd.server",
-            |s| &mut s.cluster.etcd.server,
-            "The etcd strategy is not in this version.",
-        ),
-        key("cluster.etcd.prefix", |s| &mut s.cluster.etcd.prefix, ""),
-        key(
-            "cluster.etcd.node_ttl",
-            |s| &mut s.cluster.etcd.node_ttl,
-            "",
-        )
-        .within(SECOND, DAY),
-        key(
-            "cluster.etcd.username",
-            |s| &mut s.cluster.etcd.username,
-            "",
-        )
-        .example("\"convoke\""),
-        key(
-            "cluster.etcd.password",
-            |s| &mut s.cluster.etcd.password,
-            "",
-        )
-        .example("\"…\""),
-        key(
-            "cluster.etcd.ssl.cacertfile",
-            |s| &mut s.cluster.etcd.cacertfile,
-            "",
-        )
-        .example("\"ca.pem\""),
-        key(
-            "cluster.etcd.ssl.certfile",
-            |s| &mut s.cluster.etcd.certfile,
-            "",
-        )
-        .example("\"client.pem\""),
-        key(
-            "cluster.etcd.ssl.keyfile",
-            |s| &mut s.cluster.etcd.keyfile,
-            "",
-        )
-        .example("\"client.key\""),
-        key(
-            "cluster.k8s.apiserver",
-            |s| &mut s.cluster.k8s.apiserver,
-            "The k8s strategy is not in this version.",
-        )
-        .example("\"https://kubernetes.default.svc:443\""),
-        key(
-            "cluster.k8s.service_name",
-            |s| &mut s.cluster.k8s.service_name,
-            "",
-        ),
-        key(
-            "cluster.k8s.namespace",
-            |s| &mut s.cluster.k8s.namespace,
-            "",
-        )
-        .example("\"default\""),
-        key(
-            "cluster.k8s.address_type",
-            |s| &mut s.cluster.k8s.address_type,
-            "ip | dns | hostname.",
-        ),
-        key("cluster.k8s.app_name", |s| &mut s.cluster.k8s.app_name, ""),
-        key("cluster.k8s.suffix", |s| &mut s.cluster.k8s.suffix, ""),
+        key("cluster.etcd.server", |s| &mut s.cluster.etcd.server, "The etcd strategy: the members of an etcd (v3), http:// or https://. Whichever answers is asked; one of three may be lost unnoticed."),
+        key("cluster.etcd.prefix", |s| &mut s.cluster.etcd.prefix, "Nodes are written down under <prefix>/<cluster.name>/nodes/<node.name>."),
+        key("cluster.etcd.node_ttl", |s| &mut s.cluster.etcd.node_ttl, "How long a node stays written down after its process died, in whole seconds.").within(SECOND, DAY),
+        key("cluster.etcd.username", |s| &mut s.cluster.etcd.username, "Where etcd asks for users: needs password, and leave to read and write <prefix>/<cluster.name>/nodes/. Without https:// both are sent in clear.")
+            .example("\"convoke\""),
+        key("cluster.etcd.password", |s| &mut s.cluster.etcd.password, "").example("\"…\""),
+        key("cluster.etcd.ssl.cacertfile", |s| &mut s.cluster.etcd.cacertfile, "https:// servers: who signs their certificates, a PEM file. All three files are read again for every connection.")
+            .example("\"ca.pem\""),
+        key("cluster.etcd.ssl.certfile", |s| &mut s.cluster.etcd.certfile, "Where etcd asks clients for certificates: this node's, a PEM file.").example("\"client.pem\""),
+        key("cluster.etcd.ssl.keyfile", |s| &mut s.cluster.etcd.keyfile, "Its key.").example("\"client.key\""),
+        key("cluster.k8s.apiserver", |s| &mut s.cluster.k8s.apiserver, "The k8s strategy: where the API server answers. Default: what the pod's service account names, else the kubeconfig.")
+            .example("\"https://kubernetes.default.svc:443\""),
+        key("cluster.k8s.service_name", |s| &mut s.cluster.k8s.service_name, "The Service whose pods are the nodes. Its EndpointSlices are read and watched."),
+        key("cluster.k8s.namespace", |s| &mut s.cluster.k8s.namespace, "Its namespace. Default: the pod's own, or the kubeconfig's.").example("\"default\""),
+        key("cluster.k8s.address_type", |s| &mut s.cluster.k8s.address_type, "ip | dns | hostname: what nodes are named by: app@10.1.2.3, app@10-1-2-3.<namespace>.<suffix>, or app@<host name>.<service>.<namespace>.<suffix>."),
+        key("cluster.k8s.app_name", |s| &mut s.cluster.k8s.app_name, "The part of the nodes' names before the @, and so their port."),
+        key("cluster.k8s.suffix", |s| &mut s.cluster.k8s.suffix, "What ends the nodes' names by dns and hostname, such as pod.cluster.local and svc.cluster.local. Without it they are app@<address> and app@<host name>."),
     ]
 }
 

@@ -9,6 +9,7 @@ use convoke::Peer;
 use convoke_core::NodeName;
 use convoke_core::config::QuorumRule;
 use convoke_core::name::GOSSIP_PORT_BASE;
+use convoke_discovery::etcd::Server;
 
 use super::value::{Parse, Raw, local_name, parse_duration};
 
@@ -220,7 +221,7 @@ impl Parse for Tag {
 
 /// A text that is never shown.
 #[derive(Clone)]
-pub(crate) struct Hidden(#[expect(dead_code, reason = "the etcd strategy reads it")] String);
+pub(crate) struct Hidden(pub(crate) String);
 
 impl fmt::Debug for Hidden {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -239,6 +240,47 @@ impl Parse for Hidden {
 
     fn print(&self) -> String {
         "\"(hidden)\"".into()
+    }
+}
+
+impl Parse for Server {
+    fn expects() -> String {
+        "a server such as \"http://127.0.0.1:2379\" or \"https://etcd.example:2379\"".into()
+    }
+
+    fn parse(raw: &Raw) -> Result<Self, String> {
+        let (Raw::Text(text) | Raw::Word(text)) = raw else {
+            return Err(String::new());
+        };
+        text.parse().map_err(|_| format!("{text:?} is none"))
+    }
+
+    fn print(&self) -> String {
+        self.to_string().print()
+    }
+}
+
+/// Where an API server answers: a URL with a scheme and a host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ApiServer(pub(crate) String);
+
+impl Parse for ApiServer {
+    fn expects() -> String {
+        "a URL such as \"https://kubernetes.default.svc:443\"".into()
+    }
+
+    fn parse(raw: &Raw) -> Result<Self, String> {
+        let text = String::parse(raw)?;
+        let url: hyper::Uri = text.parse().map_err(|_| String::new())?;
+        let is_web = matches!(url.scheme_str(), Some("https" | "http"));
+        match is_web && url.host().is_some_and(|host| !host.is_empty()) {
+            true => Ok(Self(text)),
+            false => Err(String::new()),
+        }
+    }
+
+    fn print(&self) -> String {
+        self.0.print()
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use convoke::Peer;
 use convoke_core::config::Tuning;
 use convoke_core::{Config as EngineConfig, NodeName};
+use convoke_discovery::etcd::{EtcdOptions, Server};
 use convoke_discovery::{DnsOptions, DnsRecord, Iface, McastOptions};
 
 use super::addresses::NameServer;
@@ -14,7 +15,7 @@ use super::choice::{
     AddressType, Discovery, LogFormat, OnDown, PortMapping, Profile, RecordType, SecurityMode,
     SplitBrain,
 };
-use super::kinds::{Autoclean, ClusterName, Hidden, LogLevel, Suffix, Switched, Tag};
+use super::kinds::{ApiServer, Autoclean, ClusterName, Hidden, LogLevel, Suffix, Switched, Tag};
 
 /// Everything that can be configured. [`super::key::all`] names the fields and says what they
 /// mean.
@@ -82,7 +83,7 @@ pub(crate) struct Dns {
 
 #[derive(Clone, Debug)]
 pub(crate) struct Etcd {
-    pub(crate) server: Vec<String>,
+    pub(crate) server: Vec<Server>,
     pub(crate) prefix: String,
     pub(crate) node_ttl: Duration,
     pub(crate) cacertfile: Option<PathBuf>,
@@ -94,7 +95,7 @@ pub(crate) struct Etcd {
 
 #[derive(Clone, Debug)]
 pub(crate) struct K8s {
-    pub(crate) apiserver: Option<String>,
+    pub(crate) apiserver: Option<ApiServer>,
     pub(crate) service_name: String,
     pub(crate) namespace: Option<String>,
     pub(crate) address_type: AddressType,
@@ -189,7 +190,7 @@ impl Default for Mcast {
 impl Default for Etcd {
     fn default() -> Self {
         Self {
-            server: vec!["http://127.0.0.1:2379".into()],
+            server: EtcdOptions::default().servers,
             prefix: "convokecl".into(),
             node_ttl: Duration::from_secs(60),
             cacertfile: None,

@@ -587,10 +587,6 @@ fn show_says_which_values_follow_from_what() {
 fn what_this_version_lacks_is_refused_in_plain_words() {
     let cases = [
         (
-            "[cluster]\ndiscovery = \"k8s\"",
-            "c.toml:2:13: cluster.discovery: the k8s strategy is not in this version: use manual, static, mcast or dns",
-        ),
-        (
             "[security]\nmode = \"pki\"",
             "c.toml:2:8: security.mode: the pki mode is not in this version: use \"secret\"",
         ),
@@ -697,6 +693,75 @@ fn seeds_and_the_strategy_that_asks_them_belong_together() {
         "{empty}"
     );
     from_text("[cluster]\ndiscovery = \"manual\"\nstatic.seeds = [\"a@h\"]").unwrap();
+}
+
+#[test]
+fn half_of_what_etcd_needs_to_know_is_refused() {
+    let etcd = |lines: &str| format!("[cluster]\ndiscovery = \"etcd\"\n[cluster.etcd]\n{lines}");
+    for (lines, key, words) in [
+        ("server = []", "cluster.etcd.server", "no server"),
+        (
+            "server = [\"https://h\"]",
+            "cluster.etcd.server",
+            "needs cluster.etcd.ssl.cacertfile",
+        ),
+        (
+            "ssl.cacertfile = \"ca.pem\"",
+            "cluster.etcd.server",
+            "no server is https://",
+        ),
+        (
+            "server = [\"https://h\"]\nssl.cacertfile = \"ca.pem\"\nssl.keyfile = \"k.pem\"",
+            "cluster.etcd.ssl.certfile",
+            "belong together",
+        ),
+        (
+            "username = \"u\"",
+            "cluster.etcd.username",
+            "belong together",
+        ),
+        (
+            "password = \"p\"",
+            "cluster.etcd.username",
+            "belong together",
+        ),
+        (
+            "server = [\"10.0.0.1:2379\"]",
+            "cluster.etcd.server",
+            "https://etcd.example:2379",
+        ),
+    ] {
+        let found = problem(&etcd(lines));
+        assert!(
+            found.contains(&format!("{key}: ")) && found.contains(words),
+            "{lines}: {found}"
+        );
+    }
+    from_text(&etcd("")).unwrap();
+    from_text(&etcd(
+        "server = [\"https://h\"]\nssl.cacertfile = \"ca.pem\"\nusername = \"u\"\npassword = \"p\"",
+    ))
+    .unwrap();
+}
+
+#[test]
+fn what_pods_would_be_named_and_where_their_api_server_is_must_be_right() {
+    let k8s = |lines: &str| format!("[cluster]\ndiscovery = \"k8s\"\n[cluster.k8s]\n{lines}");
+    for (lines, expected) in [
+        ("app_name = \"a b\"", "c.toml:4:12: cluster.k8s.app_name: "),
+        (
+            "app_name = \"n1000\"",
+            "c.toml:4:12: cluster.k8s.app_name: ",
+        ),
+        (
+            "apiserver = \"kubernetes\"",
+            "c.toml:4:13: cluster.k8s.apiserver: expected a URL",
+        ),
+    ] {
+        let found = problem(&k8s(lines));
+        assert!(found.starts_with(expected), "{lines}: {found}");
+    }
+    from_text(&k8s("apiserver = \"https://kubernetes.default.svc:443\"")).unwrap();
 }
 
 #[test]

@@ -1,7 +1,9 @@
 //! What no single value can get wrong: ranges, values that contradict each other, and features
 //! that this version does not have.
 
+use convoke_core::NodeName;
 use convoke_core::config::QuorumRule;
+use convoke_discovery::etcd::Server;
 use convoke_discovery::{DnsOptionsError, McastOptionsError};
 
 use super::choice::{Discovery, PortMapping, SecurityMode, SplitBrain};
@@ -9,6 +11,7 @@ use super::error::Problem;
 use super::key::Key;
 use super::kinds::Switched;
 use super::origin::Origin;
+use super::settings::Etcd;
 use super::value::{Setting, show_duration};
 use super::{Effective, Settings};
 use std::collections::BTreeSet;
@@ -63,15 +66,6 @@ fn unavailable(settings: &Settings) -> Vec<Finding> {
     let mut refuse = |key, what: &str, instead: &str| {
         found.push((key, format!("{what} is not in this version: {instead}")));
     };
-    let cluster = &settings.cluster;
-    if matches!(cluster.discovery, Discovery::Etcd | Discovery::K8s) {
-        let what = format!("the {} strategy", cluster.discovery);
-        refuse(
-            "cluster.discovery",
-            &what,
-            "use manual, static, mcast or dns",
-        );
-    }
     if settings.security.mode == SecurityMode::Pki {
         refuse("security.mode", "the pki mode", "use \"secret\"");
     }
@@ -142,9 +136,66 @@ fn contradictions(settings: &Settings) -> Vec<Finding> {
     }
     found.extend(tags(settings));
     found.extend(names(settings));
+    match settings.cluster.discovery {
+        Discovery::Etcd => found.extend(etcd(&settings.cluster.etcd)),
+        Discovery::K8s if settings.node.port_mapping == PortMapping::Conventional => {
+            found.extend(app_name(&settings.cluster.k8s.app_name));
+        }
+        _ => {}
+    }
     found.extend(mcast(settings));
     found.extend(dns(settings));
     found
+}
+
+/// Half of what etcd needs to know.
+fn etcd(etcd: &Etcd) -> Vec<Finding> {
+    let mut found = Vec::new();
+    let mut refuse = |key, message: &str| found.push((key, message.to_owned()));
+    let tls = etcd.server.iter().any(Server::is_tls);
+    let has_files = [&etcd.cacertfile, &etcd.certfile, &etcd.keyfile]
+        .into_iter()
+        .any(Option::is_some);
+    if etcd.server.is_empty() {
+        refuse(
+            "cluster.etcd.server",
+            "the etcd strategy has no server: name one at least",
+        );
+    }
+    if tls && etcd.cacertfile.is_none() {
+        refuse(
+            "cluster.etcd.server",
+            "a server of https:// needs cluster.etcd.ssl.cacertfile: the authority that signs its certificate (the system's are in /etc/ssl/certs/ca-certificates.crt on most)",
+        );
+    }
+    if !tls && has_files && !etcd.server.is_empty() {
+        refuse(
+            "cluster.etcd.server",
+            "files of cluster.etcd.ssl are set, and no server is https://",
+        );
+    }
+    if etcd.certfile.is_some() != etcd.keyfile.is_some() {
+        refuse(
+            "cluster.etcd.ssl.certfile",
+            "cluster.etcd.ssl.certfile and keyfile belong together: set both, or neither",
+        );
+    }
+    if etcd.username.is_some() != etcd.password.is_some() {
+        refuse(
+            "cluster.etcd.username",
+            "cluster.etcd.username and password belong together: set both, or neither",
+        );
+    }
+    found
+}
+
+/// The name that the pods' nodes would have.
+fn app_name(app: &str) -> Option<Finding> {
+    let named = format!("{app}@127.0.0.1").parse::<NodeName>();
+    let offset = named
+        .map_err(|error| error.to_string())
+        .and_then(|name| name.port_offset().map_err(|error| error.to_string()));
+    Some(("cluster.k8s.app_name", offset.err()?))
 }
 
 /// Seeds without the strategy that asks them, and the strategy without seeds.

@@ -7,13 +7,13 @@
 
 mod asker;
 
-use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use tokio::sync::{mpsc, oneshot, watch as cell};
 
 use self::asker::{Asker, Order};
+use crate::backoff;
 use crate::seed::Seed;
 use crate::strategy::{BoxFuture, DiscoverError, Strategy};
 
@@ -43,7 +43,7 @@ impl Default for WatchOptions {
             interval: Duration::from_secs(5),
             timeout: Duration::from_secs(10),
             enabled: true,
-            jitter_seed: RandomState::new().hash_one(0),
+            jitter_seed: backoff::jitter_seed(),
         }
     }
 }
