@@ -163,6 +163,15 @@ impl Dissemination {
         }
     }
 
+    /// What is passed on is in this node's own view by now, and so in its fingerprint.
+    pub(crate) fn cover(&mut self, rumor: &Rumor) {
+        if let Some(queued) = self.queue.get_mut(&rumor.id())
+            && queued.rumor.standing() == rumor.standing()
+        {
+            queued.covered = true;
+        }
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.queue.is_empty()
     }

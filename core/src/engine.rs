@@ -11,6 +11,7 @@
 
 mod accusing;
 mod admitting;
+mod believing;
 mod detecting;
 mod healing;
 mod joining;
@@ -50,6 +51,7 @@ use crate::suspicion::{Flaps, Suspicion};
 use crate::time::Instant;
 use crate::timers::{Timer, Timers};
 use admitting::Doubt;
+use believing::Pending;
 use joining::Phase;
 
 /// The least time between two answers to one peer that it is not believed.
@@ -134,6 +136,9 @@ pub struct Engine {
     prober: Prober,
     questions: Questions,
     suspicions: BTreeMap<NodeId, Suspicion>,
+    pending: BTreeMap<NodeId, Pending>,
+    /// When somebody last objected to a verdict.
+    objected: Option<Instant>,
     flaps: Flaps,
     jury: Jury,
     knocks: Knocks,
@@ -203,6 +208,8 @@ impl Engine {
             awareness: Awareness::new(&config, now),
             questions: Questions::default(),
             suspicions: BTreeMap::new(),
+            pending: BTreeMap::new(),
+            objected: None,
             flaps: Flaps::default(),
             jury: Jury::default(),
             knocks: Knocks::default(),
@@ -551,6 +558,7 @@ impl Engine {
             Timer::Suspicion(id) => self.on_suspicion_over(now, id),
             Timer::Widen(id) => self.on_accused_for_long(now, id),
             Timer::Trial(id) => self.on_trial_stage(now, id),
+            Timer::Believe(id) => self.on_no_objection(now, id),
             Timer::Doubt(id) => self.on_doubt_over(now, id),
             Timer::Flush => self.on_flush(now),
             Timer::Gossip => self.on_gossip_tick(now),
@@ -712,6 +720,8 @@ impl Engine {
         self.prober.clear();
         self.questions.clear();
         self.suspicions.clear();
+        self.pending.clear();
+        self.objected = None;
         self.flaps = Flaps::default();
         self.jury.clear();
         self.knocks.clear();

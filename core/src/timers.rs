@@ -24,6 +24,8 @@ pub(crate) enum Timer {
     Widen(NodeId),
     /// The trial of this member goes to its next stage.
     Trial(NodeId),
+    /// The time to object to somebody's verdict is over.
+    Believe(NodeId),
     /// The member whose name a joiner wants has not answered in time.
     Doubt(NodeId),
     /// Send what is fresh to the ring successors.
@@ -52,7 +54,7 @@ impl Timer {
     fn judges(self) -> bool {
         matches!(
             self,
-            Self::ProbeStage(_) | Self::Suspicion(_) | Self::Trial(_)
+            Self::ProbeStage(_) | Self::Suspicion(_) | Self::Trial(_) | Self::Believe(_)
         )
     }
 }

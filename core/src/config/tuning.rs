@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! crash ── turn ── probe ─────────── verdict ─────────── spread ── known everywhere
-//!          │       │                 │                   └ gossip_interval, as a margin
+//!          │       │                 │                   └ gossip_interval: half of it to object, half as a margin
 //!          │       │                 └ suspicion_min; the jury takes 3T of it, or of its own time
 //!          │       └ 2T (300 ms at the least): directly, then by helpers and a stream
 //!          └ a turn comes every probe_interval; 0.4 more for turns that are not quite even

@@ -8,7 +8,7 @@ use super::joining::Phase;
 use crate::case::What;
 use crate::codec::{HEADER_BYTES, message_bytes};
 use crate::member::{Admission, Fingerprint, Instance, Life, Member, Profile, Standing, State};
-use crate::message::{Compare, Contact, Failed, Message, Rumor, Summaries, Suspect};
+use crate::message::{Compare, Contact, Failed, Message, Rumor, Summaries};
 use crate::name::{NodeId, NodeName};
 use crate::output::{Class, Event, MemberEvent, Signal};
 use crate::partition::Return;
@@ -47,63 +47,6 @@ impl Engine {
                 self.accept(now, rumor, Some(from.id()), true);
             }
         }
-    }
-
-    /// Somebody's verdict: believed with a quorum of accusers, an accusation otherwise.
-    fn on_verdict(&mut self, now: Instant, from: NodeId, failed: &Failed) {
-        let Some(member) = self.roster.member(failed.id) else {
-            self.stats.stale_rumors += 1;
-            return;
-        };
-        let accusation = Suspect {
-            id: failed.id,
-            life: failed.life,
-            refused: failed.refused,
-        };
-        if Standing::failed(failed.life) <= member.standing {
-            let same = Standing::failed(failed.life) == member.standing;
-            let believed = same && !self.is_disbelieved(failed.by);
-            if believed
-                && self
-                    .roster
-                    .learn_how(failed.id, failed.refused, failed.heard)
-            {
-                self.on_failure_known(now, from, failed);
-            } else {
-                self.gossip.on_heard_again(&Rumor::Failed(failed.clone()));
-                self.stats.stale_rumors += 1;
-            }
-        } else if self.is_disbelieved(failed.by) {
-            self.stats.unbelieved += 1;
-        } else if member.is_present() && failed.doubtful && !self.is_doubtful(now) {
-            // Who hears hardly anybody may be deaf. Observers look for themselves.
-            if self.refreshed_rings().subjects().contains(&failed.id) {
-                self.on_accusation(now, &accusation, failed.by, Some(from));
-            }
-        } else if member.is_present()
-            && (failed.accusers < self.verdict_quorum() || self.may_be_apart(now, failed.by))
-        {
-            self.on_accusation(now, &accusation, failed.by, Some(from));
-        } else {
-            self.accept(now, &Rumor::Failed(failed.clone()), Some(from), true);
-        }
-    }
-
-    /// How a failed member was lost is known better than before: all are to know it alike.
-    pub(super) fn on_failure_known(&mut self, now: Instant, from: NodeId, failed: &Failed) {
-        let since = self.roster.member(failed.id).map(|member| member.since);
-        let ago = since.map_or(Duration::ZERO, |at| now.since(at));
-        self.watch_failed(now, failed.id, ago);
-        self.changed.insert(failed.id);
-        self.spread(now, Rumor::Failed(failed.clone()), Some(from), false);
-    }
-
-    /// Whether a member came back just now, or is suspected itself, so that it may be on another
-    /// side of the network: a verdict that it brings was found over there.
-    fn may_be_apart(&self, now: Instant, id: NodeId) -> bool {
-        let returned = self.returned.get(&id);
-        let came_back = returned.is_some_and(|&at| now.since(at) < self.config.bridge);
-        came_back || self.suspicions.contains_key(&id)
     }
 
     pub(super) fn verdict_quorum(&self) -> u8 {
@@ -339,6 +282,7 @@ impl Engine {
         let member = self.roster.member(id);
         let member = member.expect("member is known: it was renewed");
         let (profile, life) = (member.profile.clone(), member.standing.life);
+        self.note_objection(now, id, life);
         if self
             .suspicions
             .get(&id)
@@ -654,6 +598,8 @@ impl Engine {
         let in_doubt = standing.state == State::Failed && self.roster.member(id).is_some_and(newer);
         if !in_doubt {
             self.accept(now, record, Some(from.id()), forward);
+        } else if self.awaits_objection(id, standing.life) {
+            self.gossip.on_heard_again(record);
         } else if self.accuses(id) {
             let accusers = self.suspicions[&id].accusers().len();
             let believed = What::Believed {

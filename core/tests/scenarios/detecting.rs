@@ -390,26 +390,31 @@ fn three_that_hear_nobody_else_fell_no_healthy_one() {
     }
 }
 
-/// What three that heard each other alone held against all others was carried out in the moment
-/// in which they heard again.
+/// While three hear each other alone they are a side of their own, and may find others failed. That
+/// is theirs: nobody who hears them believes it, and no more of it is carried out in the moment in
+/// which they hear again.
 #[test]
 fn three_that_are_deaf_by_turns_of_20_s_fell_nobody_when_they_hear_again() {
     let deaf = [3, 10, 17];
-    for seed in 0..4 {
+    for seed in 0..8 {
         let mut world = World::cluster(seed, 64);
-        let since = world.now;
         for _ in 0..2 {
+            let since = world.now;
             for other in (0..64).filter(|n| !deaf.contains(n)) {
                 deaf.iter()
                     .for_each(|&to| world.network.cut_one_way(other, to));
             }
             world.run_for(s(20));
             world.network.mend();
+            let mended = world.now;
             world.run_for(s(20));
+            let wrong = world.wrong_failures(since).into_iter();
+            let healthy: Vec<_> = wrong
+                .filter(|at| !deaf.contains(&at.about))
+                .filter(|at| !deaf.contains(&at.by) || at.at >= mended)
+                .collect();
+            assert!(healthy.is_empty(), "{seed}: {healthy:?}");
         }
-        let wrong = world.wrong_failures(since).into_iter();
-        let healthy: Vec<_> = wrong.filter(|at| !deaf.contains(&at.about)).collect();
-        assert!(healthy.is_empty(), "{seed}: {healthy:?}");
         assert!(world.is_converged(), "{seed}: {}", world.describe());
     }
 }

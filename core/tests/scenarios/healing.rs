@@ -5,13 +5,8 @@ use convoke_core::output::PartitionKind;
 use convoke_core::{Event, Instant};
 
 use crate::World;
-use crate::{ms, s};
+use crate::{group, ms, s};
 use convoke_core::sim::Health;
-
-/// The numbers from..to.
-fn group(from: usize, to: usize) -> Vec<usize> {
-    (from..to).collect()
-}
 
 /// Cuts a world into groups until each side holds itself alone.
 fn cut(world: &mut World, groups: &[Vec<usize>]) {

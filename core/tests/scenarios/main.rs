@@ -21,6 +21,7 @@ mod removing;
 mod restarting;
 mod splitting;
 mod telling;
+mod thousand;
 mod tuning;
 mod verdicts;
 
@@ -37,6 +38,11 @@ const fn ms(millis: u64) -> Duration {
 
 const fn s(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
+}
+
+/// The nodes of these numbers.
+fn group(from: usize, to: usize) -> Vec<usize> {
+    (from..to).collect()
 }
 
 /// A cluster that settled long ago, on warm connections.

@@ -5,11 +5,7 @@ use convoke_core::output::Signal;
 use convoke_core::{Config, Event, Instant};
 
 use crate::World;
-use crate::{s, settled};
-
-fn group(from: usize, to: usize) -> Vec<usize> {
-    (from..to).collect()
-}
+use crate::{group, s, settled};
 
 fn config(policy: SplitBrain) -> Config {
     Config {

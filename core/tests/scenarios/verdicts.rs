@@ -7,11 +7,7 @@ use convoke_core::output::{Partition, PartitionKind};
 use convoke_core::{Config, Event, Instant};
 
 use crate::World;
-use crate::{s, settled};
-
-fn group(from: usize, to: usize) -> Vec<usize> {
-    (from..to).collect()
-}
+use crate::{group, s, settled};
 
 /// The last verdict that a node told since a moment, and when.
 fn last_verdict(world: &World, number: usize, since: Instant) -> Option<(Instant, &Partition)> {
@@ -23,15 +19,18 @@ fn last_verdict(world: &World, number: usize, since: Instant) -> Option<(Instant
     })
 }
 
-/// Within this time of each other all nodes of a side come to their verdict; where nearly all are
-/// lost, each of the few has to find that out by itself.
-fn spread_max(side: usize, lost: usize) -> Duration {
-    if side * 4 < lost { s(4) } else { s(2) }
-}
+/// Within this time of each other all nodes of a side come to their verdict.
+const SPREAD_MAX: Duration = s(2);
 
 /// All of a side came to the verdict that `lost` are gone, in this way, about at the same time, and
 /// hold it still.
-fn agrees(world: &World, side: &[usize], lost: &[usize], kind: PartitionKind, since: Instant) {
+pub(crate) fn agrees(
+    world: &World,
+    side: &[usize],
+    lost: &[usize],
+    kind: PartitionKind,
+    since: Instant,
+) {
     let mut names: Vec<_> = lost.iter().map(|&n| world.nodes[n].name.clone()).collect();
     names.sort_unstable();
     let mut told = Vec::new();
@@ -54,8 +53,7 @@ fn agrees(world: &World, side: &[usize], lost: &[usize], kind: PartitionKind, si
     }
     told.sort_unstable();
     let (first, last) = (told[0], told[told.len() - 1]);
-    let max = spread_max(side.len(), lost.len());
-    assert!(last - first <= max, "{first:?} to {last:?}");
+    assert!(last - first <= SPREAD_MAX, "{first:?} to {last:?}");
 }
 
 /// How many sides each node told of when its partition was healed.
@@ -69,10 +67,20 @@ fn sides_told(world: &World, number: usize, since: Instant) -> Vec<usize> {
     sides.collect()
 }
 
+/// Nobody was found failed by its own side since.
+pub(crate) fn none_failed_by_its_own(world: &World, groups: &[Vec<usize>], since: Instant) {
+    for wrong in world.wrong_failures(since) {
+        let own = groups.iter().find(|group| group.contains(&wrong.about));
+        let own = own.is_some_and(|group| group.contains(&wrong.by));
+        assert!(!own, "{wrong:?}");
+    }
+}
+
 /// Splits a settled cluster, waits, looks at the verdicts, and heals it.
-fn splits_and_heals(seed: u64, groups: &[Vec<usize>]) {
+pub(crate) fn splits_and_heals(seed: u64, groups: &[Vec<usize>]) {
     let size = groups.concat().len();
     let mut world = settled(seed, size, Config::lan());
+    world.checks = true;
     let since = world.now;
     world.network.cut_into(groups);
     world.run_for(s(60));
@@ -96,6 +104,8 @@ fn splits_and_heals(seed: u64, groups: &[Vec<usize>]) {
     let took = world.run_until(s(10), World::is_converged);
     assert!(took.is_some_and(|t| t < s(3)), "{took:?}");
     world.run_for(s(3));
+    none_failed_by_its_own(&world, groups, since);
+    assert_eq!(world.checked.violations, []);
     for group in groups {
         for &number in group {
             assert_eq!(world.nodes[number].engine().partition(), None);
