@@ -4,6 +4,10 @@
 //! can object before anybody counts it out. It costs the moment once, not once a hop. Without it,
 //! sides that meet again after some seconds would each hear from the other that some of their own
 //! are dead, and believe it until those refute.
+//!
+//! Who passes it on counts as much as who came to it. Where one half can't hear the other, all that
+//! some nodes hear comes from the deaf half, which finds everybody dead; the others don't pass
+//! that on, so that the accused never hear of it.
 
 use std::time::Duration;
 
@@ -53,7 +57,7 @@ impl Engine {
                 self.gossip.on_heard_again(&Rumor::Failed(failed.clone()));
                 self.stats.stale_rumors += 1;
             }
-        } else if self.is_disbelieved(failed.by) {
+        } else if self.is_disbelieved(failed.by) || self.is_disbelieved(from) {
             self.stats.unbelieved += 1;
         } else if present && failed.doubtful && !self.is_doubtful(now) {
             // Who hears hardly anybody may be deaf. Observers look for themselves.
@@ -61,7 +65,9 @@ impl Engine {
                 self.on_accusation(now, &accusation, failed.by, Some(from));
             }
         } else if present
-            && (failed.accusers < self.verdict_quorum() || self.may_be_apart(now, failed.by))
+            && (failed.accusers < self.verdict_quorum()
+                || self.may_be_apart(now, failed.by)
+                || self.may_be_apart(now, from))
         {
             self.on_accusation(now, &accusation, failed.by, Some(from));
         } else if present && !failed.refused {
@@ -116,16 +122,22 @@ impl Engine {
         }
     }
 
+    /// A member lives that was held dead: its objection came too late, and weighs as much.
+    pub(super) fn note_late_objection(&mut self, now: Instant) {
+        self.objected = Some(now);
+    }
+
     /// Nobody objected.
     pub(super) fn on_no_objection(&mut self, now: Instant, id: NodeId) {
         let Some(Pending { failed, from }) = self.pending.remove(&id) else {
             return;
         };
-        if !self.is_present(id) || self.is_disbelieved(failed.by) {
+        if !self.is_present(id) || self.is_disbelieved(failed.by) || self.is_disbelieved(from) {
             return;
         }
         let objected = self.objected.map(|at| now.since(at));
-        if objected.is_some_and(|ago| ago < OBJECTION_WEIGHS) {
+        let contested = objected.is_some_and(|ago| ago < OBJECTION_WEIGHS);
+        if contested || self.may_be_apart(now, failed.by) || self.may_be_apart(now, from) {
             self.challenge(id, failed.life);
             self.challenge_next(now);
             return;
@@ -137,7 +149,7 @@ impl Engine {
     }
 
     /// Whether a member came back just now, or is suspected itself, so that it may be on another
-    /// side of the network: a verdict that it brings was found over there.
+    /// side of the network: a verdict that it comes to or brings was found over there.
     fn may_be_apart(&self, now: Instant, id: NodeId) -> bool {
         let returned = self.returned.get(&id);
         let came_back = returned.is_some_and(|&at| now.since(at) < self.config.bridge);

@@ -245,6 +245,9 @@ impl Engine {
             let profile = self.roster.member(id).map(|member| &member.profile);
             let same = profile.filter(|profile| Some(profile.instance) == instance);
             let how = same.map_or(Return::Restarted, |profile| Return::Lived(profile.side));
+            if matches!(how, Return::Lived(_)) {
+                self.note_late_objection(now);
+            }
             self.watch.on_returned(id, how);
             self.assess_soon(now);
             self.bridge_by_hearsay(now, id);
