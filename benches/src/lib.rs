@@ -1,5 +1,7 @@
-//! What the benches share: clusters of plausible members; and the [`proof`].
+//! What the benches share: clusters of plausible members; the [`proof`]; and [`convergence`], of real
+//! nodes.
 
+pub mod convergence;
 pub mod proof;
 
 use std::collections::BTreeMap;
