@@ -1,7 +1,8 @@
-//! What the benches share: clusters of plausible members; the [`proof`]; and [`convergence`], of real
+//! What the benches share: clusters of plausible members, an engine in a [`crowd`] of them; the [`proof`]; and [`convergence`], of real
 //! nodes.
 
 pub mod convergence;
+pub mod crowd;
 pub mod proof;
 
 use std::collections::BTreeMap;

@@ -87,10 +87,12 @@ fn run(arguments: &Arguments) -> Result<(), Error> {
     for (figure, nodes) in arguments.experiments() {
         report.entries.push(entry(arguments, figure, nodes)?);
         // What is measured so far is there, whatever becomes of the rest.
-        tell(arguments, &report)?;
+        if let Err(error) = tell(arguments, &report) {
+            say(&error.to_string());
+        }
     }
     let _ = write!(io::stdout(), "{}", table::text(&report));
-    Ok(())
+    tell(arguments, &report)
 }
 
 fn entry(arguments: &Arguments, figure: Figure, nodes: usize) -> Result<Entry, Error> {
