@@ -1,5 +1,8 @@
-//! What the benches share: clusters of plausible members; and the [`proof`].
+//! What the benches share: clusters of plausible members, an engine in a [`crowd`] of them; the [`proof`]; and [`convergence`], of real
+//! nodes.
 
+pub mod convergence;
+pub mod crowd;
 pub mod proof;
 
 use std::collections::BTreeMap;

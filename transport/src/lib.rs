@@ -44,6 +44,7 @@ mod journal;
 mod knock;
 mod link;
 mod liveness;
+mod lone_publisher;
 mod memory;
 pub mod network;
 pub mod node;
@@ -78,6 +79,8 @@ pub use error::{
 };
 pub use events::{Notice, Received, Subscription};
 pub use identity::Identity;
+#[doc(hidden)]
+pub use lone_publisher::LonePublisher;
 pub use network::{Network, Udp};
 pub use node::Node;
 pub use options::{Callbacks, Options};
