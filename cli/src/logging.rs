@@ -83,6 +83,13 @@ pub(crate) fn filter(level: &str) -> Result<Targets, LevelError> {
         // It warns of every datagram that the system would not take, where a link is down.
         quiet = quiet.with_target("quinn_udp", own.min(LevelFilter::ERROR));
     }
+    if !named
+        .iter()
+        .any(|(target, _)| target.starts_with("kube_client"))
+    {
+        // It tells of every try that fails. Discovery does, once.
+        quiet = quiet.with_target("kube_client", LevelFilter::OFF);
+    }
     let own_is_named = named
         .iter()
         .any(|(target, _)| target.starts_with("convoke"));
@@ -113,6 +120,14 @@ mod tests {
         assert!(filter.would_enable("convoke_cli::agent", &Level::DEBUG));
         assert!(!filter.would_enable("quinn", &Level::INFO));
         assert!(filter.would_enable("quinn", &Level::WARN));
+    }
+
+    #[test]
+    fn a_library_that_tells_of_every_try_is_heard_where_it_is_named_alone() {
+        let quiet = filter("debug").unwrap();
+        assert!(!quiet.would_enable("kube_client::client::builder", &Level::ERROR));
+        let named = filter("info,kube_client=error").unwrap();
+        assert!(named.would_enable("kube_client::client::builder", &Level::ERROR));
     }
 
     #[test]

@@ -190,23 +190,28 @@ fn seeds_bring_nodes_together_and_a_leave_stops_that_and_says_so() {
 }
 
 #[test]
-fn a_run_of_discovery_tells_which_seeds_are_members_and_which_have_no_address() {
+fn a_run_of_discovery_tells_who_was_asked_and_of_each_seed_whether_it_answers() {
     let home = Home::new();
     let first = home.start("a", NOBODY);
     let address = first.line("gossip").trim_end_matches(" (udp)");
     let lost = "c@no-such-host.invalid";
     let dead = UdpSocket::bind("127.0.0.1:0").expect("a free port");
     let dead = dead.local_addr().expect("bound");
+    let other = home.start("o", &format!("{NOBODY} --set cluster.name=others"));
+    let other = other.line("gossip").trim_end_matches(" (udp)");
     let second = home.start(
         "b",
-        &format!("--seed {address} --seed {lost} --seed {dead}"),
+        &format!("--seed {address} --seed {lost} --seed {dead} --seed {other}"),
     );
     home.expect(0, "--node b cluster status --wait-size 2");
     let (out, _) = home.expect(0, "--node b cluster discovery run");
     for line in [
+        "Discovery (static) found: [".to_owned(),
+        "Asked: the seeds of the configuration\n".to_owned(),
         format!("  {address}: member\n"),
         format!("  {lost}: unresolvable: the host of {lost} can't be resolved"),
-        format!("  {dead}: not a member\n"),
+        format!("  {dead}: does not answer: "),
+        format!("  {other}: answers, and is not let in: it belongs to a cluster named \"others\""),
     ] {
         assert!(out.contains(&line), "{line}{out}");
     }
@@ -218,7 +223,8 @@ fn a_run_of_discovery_tells_which_seeds_are_members_and_which_have_no_address() 
     for part in [
         format!(r#"{{"seed":"{address}","state":"member"}}"#),
         format!(r#"{{"seed":"{lost}","state":"unresolvable","reason":"#),
-        format!(r#"{{"seed":"{dead}","state":"not_a_member"}}"#),
+        format!(r#"{{"seed":"{dead}","state":"silent","reason":"#),
+        format!(r#"{{"seed":"{other}","state":"refused","reason":"#),
     ] {
         assert!(answer.contains(&part), "{part} {answer}");
     }

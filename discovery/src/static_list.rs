@@ -30,6 +30,10 @@ impl Strategy for Static {
         "static"
     }
 
+    fn source(&self) -> String {
+        "the seeds of the configuration".to_owned()
+    }
+
     fn discover(&self) -> BoxFuture<'_, Result<Vec<Seed>, DiscoverError>> {
         let seeds = self.seeds.load().to_vec();
         Box::pin(async { Ok(seeds) })

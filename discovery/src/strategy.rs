@@ -21,6 +21,18 @@ pub trait Strategy: Send + Sync + 'static {
     /// The name that the configuration gives it: `static`, `dns`.
     fn name(&self) -> &'static str;
 
+    /// What is asked, in words for an operator: `A records of nodes.example.org at 10.0.0.53:53`.
+    /// No passwords. Default: the name.
+    fn source(&self) -> String {
+        self.name().to_owned()
+    }
+
+    /// What an operator should know besides, while the strategy works as it should: a short line.
+    /// Default: nothing.
+    fn remark(&self) -> Option<String> {
+        None
+    }
+
     /// Where members might be, now. The own node may be among them; duplicates do no harm.
     /// Nothing found is an empty list, not an error.
     ///

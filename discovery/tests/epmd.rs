@@ -1,6 +1,7 @@
 //! An `epmd` of our own, our clients of one, and everything else that may answer in its place.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -276,6 +277,42 @@ async fn a_node_waits_for_a_server_that_answers_nonsense_or_nothing() {
         );
         task.abort();
     }
+}
+
+#[tokio::test]
+async fn a_server_that_takes_a_node_in_and_puts_it_out_at_once_is_not_asked_without_a_pause() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await;
+    let listener = listener.expect("loopback has ports");
+    let place = Place {
+        port: listener.local_addr().expect("it is bound").port(),
+        listen: Vec::new(),
+    };
+    let asked = Arc::new(AtomicU32::new(0));
+    let count = asked.clone();
+    let task = tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            count.fetch_add(1, Ordering::Relaxed);
+            let length = stream.read_u16().await.unwrap_or_default();
+            let _ = stream.read_exact(&mut vec![0; length.into()]).await;
+            let _ = stream.write_all(b"v\0\0\0\0\x01").await;
+        }
+    });
+    let node = Registration::begin(registering("one", 6369, &place)).await;
+    let node = node.expect("it is taken in");
+    // Each wait is twice the one before, 50 ms at first.
+    let began = Instant::now();
+    eventually("it tries again", async || {
+        asked.load(Ordering::Relaxed) >= 3
+    })
+    .await;
+    sleep(Duration::from_secs(1).saturating_sub(began.elapsed())).await;
+    assert!(
+        asked.load(Ordering::Relaxed) < 40,
+        "{} tries",
+        asked.load(Ordering::Relaxed)
+    );
+    drop(node);
+    task.abort();
 }
 
 /// Whether the other end has closed it.

@@ -40,12 +40,40 @@ pub fn start_another(nodes: &mut Vec<Node>, launch: Launch) {
 pub fn start_in_rounds(what: &str, rounds: usize, mut launches: impl FnMut() -> Vec<Launch>) {
     let mut times = Vec::new();
     for _ in 0..rounds {
+        let launches = launches();
         let began = Instant::now();
-        let nodes = Node::start_all(launches().into_iter());
+        let nodes = Node::start_all(launches.into_iter());
         Node::wait_until_one_within(&nodes.iter().collect::<Vec<_>>(), PATIENCE);
         times.push(began.elapsed());
     }
     tell(&format!("{what}: from the start until one cluster"), &times);
+}
+
+/// Every node sees all of them alive, for `span`.
+pub fn stay_whole(nodes: &[Node], span: Duration) {
+    throughout("the cluster is whole", span, || {
+        for node in nodes {
+            let seen = node.status()?;
+            if seen.running_nodes.len() != nodes.len() || !seen.stopped_nodes.is_empty() {
+                return Err(format!("{seen:#?}"));
+            }
+        }
+        Ok(())
+    });
+}
+
+/// All die at once, and half of them lose what they remember: started again, they are one cluster.
+pub fn die_and_find_each_other_again(nodes: &mut [Node]) {
+    for node in nodes.iter_mut() {
+        node.kill();
+    }
+    for (n, node) in nodes.iter_mut().enumerate() {
+        if n % 2 == 0 {
+            std::fs::remove_dir_all(node.data_dir()).expect("the folder is the test's");
+        }
+        node.restart();
+    }
+    Node::wait_until_one_within(&nodes.iter().collect::<Vec<_>>(), PATIENCE);
 }
 
 /// The last one leaves, and stays alone for `span` though the others are still to be found; until

@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 
 use convoke_discovery::{Dns, DnsOptions, DnsRecord, Seed, Strategy};
 use convoke_tests::discovering::{
-    leave_and_stay_left, never_meet, start_and_tell, start_another, start_at_once, start_in_rounds,
-    wait_for_trouble,
+    die_and_find_each_other_again, leave_and_stay_left, never_meet, start_and_tell, start_another,
+    start_at_once, start_in_rounds, stay_whole, wait_for_trouble,
 };
 use convoke_tests::server::Dnsmasq;
-use convoke_tests::{Fleet, Launch, Node, eventually, lasting, rounds, throughout};
+use convoke_tests::{Fleet, Launch, Network, eventually, lasting, rounds};
 
 const PORT: u16 = 15_353;
 const NAME: &str = "nodes.fleet.test";
@@ -50,16 +50,7 @@ fn five_nodes_that_start_at_once_are_one_cluster_with_and_without_the_server() {
     let said = wait_for_trouble(&nodes[0]);
     assert!(said.contains(&dns.address().to_string()), "{said}");
     assert!(said.contains(NAME), "{said}");
-    let all: Vec<&Node> = nodes.iter().collect();
-    throughout("the cluster stays whole", lasting(5, 30), || {
-        for node in &all {
-            let seen = node.status()?;
-            if seen.running_nodes.len() != 5 || !seen.stopped_nodes.is_empty() {
-                return Err(format!("{seen:#?}"));
-            }
-        }
-        Ok(())
-    });
+    stay_whole(&nodes, lasting(5, 30));
     dns.restart(&addresses(&fleet, 1..=6));
     start_another(&mut nodes, launch(&fleet, 6, dns.address()));
     let fails = nodes[0].log().matches("discovery fails").count();
@@ -107,6 +98,39 @@ fn services_bring_their_port_and_their_hosts_need_no_name_of_ours() {
             .env("CONVOKE_CLUSTER_DNS_SERVER", dns.address().to_string())
     };
     start_at_once((1..=4).map(of).collect());
+}
+
+#[test]
+fn after_a_total_outage_all_find_each_other_again() {
+    let fleet = Fleet::new();
+    let dns = server(&fleet, &addresses(&fleet, 1..=3));
+    let of = |n| launch(&fleet, n, dns.address());
+    let mut nodes = start_at_once((1..=3).map(of).collect());
+    die_and_find_each_other_again(&mut nodes);
+}
+
+/// Hosts that have nothing in common but IPv6, and a DNS server that is asked by it.
+#[test]
+fn hosts_of_an_ipv6_network_find_each_other_by_their_addresses() {
+    let network = Network::new(4);
+    let listed = |n| format!("host-record={NAME},{}", Network::address_v6(n));
+    let mut lines = vec!["local=/fleet.test/".to_owned()];
+    lines.extend((1..=4).map(listed));
+    let server = Network::address_v6(4);
+    let dns = Dnsmasq::start_on(network.host(4), server.into(), PORT, &lines);
+    let of = |n: u8| {
+        network
+            .launch_named(n, &format!("convoke@{}", Network::address_v6(n)))
+            .env("CONVOKE_CLUSTER_DISCOVERY", "dns")
+            .env("CONVOKE_CLUSTER_DNS_NAME", NAME)
+            .env("CONVOKE_CLUSTER_DNS_RECORD_TYPE", "aaaa")
+            .env("CONVOKE_CLUSTER_DNS_SERVER", dns.address().to_string())
+    };
+    let mut nodes = start_and_tell("three with dns, by IPv6", (1..=3).map(of).collect());
+    start_another(&mut nodes, of(4));
+    let run = nodes[0].convoke(&["cluster", "discovery", "run"]);
+    let asked = format!("Asked: AAAA records of {NAME} at [{server}]:{PORT}");
+    assert!(run.stdout.contains(&asked), "{run:#?}");
 }
 
 #[test]

@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use convoke_tests::discovering::{
-    leave_and_stay_left, never_meet, start_and_tell, start_another, start_at_once, start_in_rounds,
+    die_and_find_each_other_again, leave_and_stay_left, never_meet, start_and_tell, start_another,
+    start_at_once, start_in_rounds,
 };
 use convoke_tests::{Fleet, Launch, Network, Node, eventually, lasting, rounds, throughout};
 
@@ -37,6 +38,13 @@ fn ten_nodes_that_start_at_once_are_one_cluster_every_time() {
         let fleet = Fleet::new();
         (1..=10).map(|n| launch(&fleet, n)).collect()
     });
+}
+
+#[test]
+fn after_a_total_outage_all_find_each_other_again() {
+    let fleet = Fleet::new();
+    let mut nodes = start_at_once((1..=3).map(|n| launch(&fleet, n)).collect());
+    die_and_find_each_other_again(&mut nodes);
 }
 
 #[test]
@@ -75,6 +83,8 @@ fn clusters_of_other_names_and_secrets_on_one_group_never_meet_and_say_so_once()
         let told = log.matches("another cluster's or a wrong secret's").count();
         assert_eq!(told, 1, "{log}");
         assert!(!log.contains("refused"), "they did not even dial: {log}");
+        let status = node.convoke(&["cluster", "status"]).stdout;
+        assert!(status.contains("messages of other clusters"), "{status}");
     }
 }
 

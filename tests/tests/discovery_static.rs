@@ -2,7 +2,8 @@
 //! typed.
 
 use convoke_tests::discovering::{
-    leave_and_stay_left, never_meet, start_and_tell, start_another, start_at_once, start_in_rounds,
+    die_and_find_each_other_again, leave_and_stay_left, never_meet, start_and_tell, start_another,
+    start_at_once, start_in_rounds,
 };
 use convoke_tests::{Fleet, Launch, lasting, rounds};
 
@@ -32,6 +33,13 @@ fn ten_nodes_that_start_at_once_are_one_cluster_every_time() {
         let fleet = Fleet::new();
         (1..=10).map(|n| launch(&fleet, n, 3)).collect()
     });
+}
+
+#[test]
+fn after_a_total_outage_all_find_each_other_again() {
+    let fleet = Fleet::new();
+    let mut nodes = start_at_once((1..=3).map(|n| launch(&fleet, n, 3)).collect());
+    die_and_find_each_other_again(&mut nodes);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use convoke_core::Target;
 
-/// Seeds that are remembered; of more nothing is told.
+/// Seeds that are remembered. Before more all are forgotten: what is lost is told once more then.
 const SEEDS_MAX: usize = 1024;
 
 /// What is to be told of a seed.
@@ -24,9 +24,11 @@ pub(crate) struct Seeds(HashMap<SocketAddr, bool>);
 impl Seeds {
     /// Discovery proposed it.
     pub(crate) fn propose(&mut self, target: &Target) {
-        if self.0.len() < SEEDS_MAX {
-            self.0.entry(address(target)).or_insert(false);
+        let address = address(target);
+        if self.0.len() >= SEEDS_MAX && !self.0.contains_key(&address) {
+            self.0.clear();
         }
+        self.0.entry(address).or_insert(false);
     }
 
     /// It was dialed. Returns what has changed by that.
@@ -62,5 +64,16 @@ mod tests {
         assert_eq!(seeds.dialed(&seed, false), Some(Change::Lost));
         assert_eq!(seeds.dialed(&seed, false), None);
         assert_eq!(seeds.dialed(&seed, true), Some(Change::Found));
+    }
+
+    #[test]
+    fn however_many_there_were_a_new_one_is_told_of() {
+        let seed = |n: u16| Target::Address(SocketAddr::from(([127, 0, 0, 1], n)));
+        let mut seeds = Seeds::default();
+        for n in 1..=4 * SEEDS_MAX as u16 {
+            seeds.propose(&seed(n));
+            assert_eq!(seeds.dialed(&seed(n), false), Some(Change::Lost));
+            assert!(seeds.0.len() <= SEEDS_MAX);
+        }
     }
 }

@@ -92,7 +92,15 @@ async fn a_node_that_dies_is_failed_everywhere_and_revives_by_a_new_start() {
     dead.abort();
     dead.closed().await;
     all_hold(&nodes, &victim, Some(MemberState::Failed)).await;
-    assert!(nodes.iter().all(|node| node.view().stopped().eq([&victim])));
+    // Nobody else: whoever a busy host made look dead for a moment has said that it lives.
+    until("it alone is stopped", || {
+        nodes.iter().find_map(|node| {
+            let view = node.view();
+            let alone = view.stopped().eq([&victim]);
+            (!alone).then(|| format!("{:?}", view.stopped().collect::<Vec<_>>()))
+        })
+    })
+    .await;
 
     let again = convoke::Options {
         listen: Some(listen),

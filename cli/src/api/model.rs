@@ -106,6 +106,8 @@ pub(crate) struct EpmdState {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct DiscoveryState {
     pub(crate) strategy: String,
+    /// What is asked; null where nothing is.
+    pub(crate) source: Option<String>,
     pub(crate) enabled: bool,
     /// How many seeds the last pass found; null before the first, and after one that failed.
     pub(crate) found: Option<usize>,
@@ -113,6 +115,8 @@ pub(crate) struct DiscoveryState {
     pub(crate) failing: Option<Trouble>,
     /// Why others do not find this node by the source.
     pub(crate) unregistered: Option<Trouble>,
+    /// What an operator should know besides.
+    pub(crate) remark: Option<String>,
 }
 
 /// What goes wrong again and again.
@@ -169,7 +173,7 @@ pub(crate) struct Done {
 pub(crate) struct SeedState {
     pub(crate) seed: String,
     pub(crate) state: SeedStanding,
-    /// Why it can't be resolved.
+    /// Why it is no member.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) reason: Option<String>,
 }
@@ -177,9 +181,16 @@ pub(crate) struct SeedState {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum SeedStanding {
+    /// A running member of this node's cluster, or the node itself.
     Member,
-    NotAMember,
+    /// It answers, and can't be one: the reason says why.
+    Refused,
+    /// Nobody answers there.
+    Silent,
+    /// Its host or port is not known.
     Unresolvable,
+    /// It may become one, or there were too many to find out why it is none.
+    NotAMember,
 }
 
 /// The body of `POST /v1/cluster/discovery`.

@@ -283,15 +283,21 @@ async fn discovery(
 ) -> Answer<Done> {
     let discovery = &service.discovery;
     let outcome = match request(body)?.action {
-        DiscoveryAction::Enable => discovery.enable().await.map(|note| (note, Vec::new())),
-        DiscoveryAction::Disable => discovery.disable().await.map(|note| (note, Vec::new())),
+        DiscoveryAction::Enable => discovery
+            .enable()
+            .await
+            .map(|note| (vec![note], Vec::new())),
+        DiscoveryAction::Disable => discovery
+            .disable()
+            .await
+            .map(|note| (vec![note], Vec::new())),
         DiscoveryAction::Run => discovery.run().await,
     };
     let refused = |reason| Problem::new(StatusCode::CONFLICT, "discovery-refused", reason);
-    let (note, seeds) = outcome.map_err(refused)?;
+    let (notes, seeds) = outcome.map_err(refused)?;
     Ok(Json(Done {
         changed: true,
-        notes: vec![note],
+        notes,
         seeds,
     }))
 }

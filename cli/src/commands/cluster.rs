@@ -101,6 +101,8 @@ async fn discovery(
         let SeedState { seed, reason, .. } = of;
         let state = match of.state {
             SeedStanding::Member => "member",
+            SeedStanding::Refused => "answers, and is not let in",
+            SeedStanding::Silent => "does not answer",
             SeedStanding::NotAMember => "not a member",
             SeedStanding::Unresolvable => "unresolvable",
         };

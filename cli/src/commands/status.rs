@@ -107,6 +107,9 @@ fn write_discovery(discovery: &DiscoveryState, out: &mut dyn Write) -> io::Resul
             None => writeln!(out, "Discovery:   {strategy}, not answered yet")?,
         },
     }
+    if let Some(remark) = &discovery.remark {
+        writeln!(out, "             {remark}")?;
+    }
     if let Some(Trouble { reason, since }) = &discovery.unregistered {
         writeln!(
             out,

@@ -21,10 +21,10 @@ mod value;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-pub(crate) use choice::{AddressType, Choice, Discovery, LogFormat, OnDown, PortMapping};
+pub(crate) use choice::{Choice, Discovery, LogFormat, OnDown, PortMapping};
 pub(crate) use env::Environment;
 pub(crate) use error::{ConfigError, nearest};
-pub(crate) use kinds::{ApiServer, Hidden, Tag, cli_duration, cli_name, cli_peer, parse_peer};
+pub(crate) use kinds::{Hidden, Tag, cli_duration, cli_name, cli_peer, parse_peer};
 pub(crate) use origin::Origin;
 pub(crate) use settings::Settings;
 pub(crate) use template::{show, template};

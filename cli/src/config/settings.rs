@@ -8,6 +8,7 @@ use convoke::Peer;
 use convoke_core::config::Tuning;
 use convoke_core::{Config as EngineConfig, NodeName};
 use convoke_discovery::etcd::{EtcdOptions, Server};
+use convoke_discovery::k8s::{self, K8sOptions};
 use convoke_discovery::{DnsOptions, DnsRecord, Iface, McastOptions};
 
 use super::addresses::NameServer;
@@ -224,6 +225,25 @@ impl Mcast {
             iface: self.iface.clone(),
             ttl: self.ttl,
             loopback: self.r#loop,
+        }
+    }
+}
+
+impl K8s {
+    /// As the strategy takes it.
+    pub(crate) fn options(&self) -> K8sOptions {
+        K8sOptions {
+            apiserver: self.apiserver.clone().map(|ApiServer(url)| url),
+            service_name: self.service_name.clone(),
+            namespace: self.namespace.clone(),
+            address_type: match self.address_type {
+                AddressType::Ip => k8s::AddressType::Ip,
+                AddressType::Dns => k8s::AddressType::Dns,
+                AddressType::Hostname => k8s::AddressType::Hostname,
+            },
+            app_name: self.app_name.clone(),
+            suffix: self.suffix.0.clone(),
+            kubeconfig: None,
         }
     }
 }

@@ -753,6 +753,16 @@ fn what_pods_would_be_named_and_where_their_api_server_is_must_be_right() {
             "app_name = \"n1000\"",
             "c.toml:4:12: cluster.k8s.app_name: ",
         ),
+        ("suffix = \"a b\"", "c.toml:4:10: cluster.k8s.suffix: "),
+        ("suffix = \".x.\"", "c.toml:4:10: cluster.k8s.suffix: "),
+        (
+            "service_name = \"A_b\"",
+            "c.toml:4:16: cluster.k8s.service_name: ",
+        ),
+        (
+            "namespace = \"x/y\"",
+            "c.toml:4:13: cluster.k8s.namespace: ",
+        ),
         (
             "apiserver = \"kubernetes\"",
             "c.toml:4:13: cluster.k8s.apiserver: expected a URL",

@@ -4,6 +4,7 @@
 use convoke_core::NodeName;
 use convoke_core::config::QuorumRule;
 use convoke_discovery::etcd::Server;
+use convoke_discovery::k8s::K8sOptionsError;
 use convoke_discovery::{DnsOptionsError, McastOptionsError};
 
 use super::choice::{Discovery, PortMapping, SecurityMode, SplitBrain};
@@ -138,9 +139,7 @@ fn contradictions(settings: &Settings) -> Vec<Finding> {
     found.extend(names(settings));
     match settings.cluster.discovery {
         Discovery::Etcd => found.extend(etcd(&settings.cluster.etcd)),
-        Discovery::K8s if settings.node.port_mapping == PortMapping::Conventional => {
-            found.extend(app_name(&settings.cluster.k8s.app_name));
-        }
+        Discovery::K8s => found.extend(k8s(settings)),
         _ => {}
     }
     found.extend(mcast(settings));
@@ -189,13 +188,23 @@ fn etcd(etcd: &Etcd) -> Vec<Finding> {
     found
 }
 
-/// The name that the pods' nodes would have.
-fn app_name(app: &str) -> Option<Finding> {
-    let named = format!("{app}@127.0.0.1").parse::<NodeName>();
-    let offset = named
-        .map_err(|error| error.to_string())
-        .and_then(|name| name.port_offset().map_err(|error| error.to_string()));
-    Some(("cluster.k8s.app_name", offset.err()?))
+/// What the pods and their nodes would be called.
+fn k8s(settings: &Settings) -> Option<Finding> {
+    let k8s = &settings.cluster.k8s;
+    let app = "cluster.k8s.app_name";
+    if let Err(error) = k8s.options().check() {
+        let key = match error {
+            K8sOptionsError::Service(_) => "cluster.k8s.service_name",
+            K8sOptionsError::Namespace(_) => "cluster.k8s.namespace",
+            K8sOptionsError::App(_) => app,
+            K8sOptionsError::Suffix(_) => "cluster.k8s.suffix",
+        };
+        return Some((key, error.to_string()));
+    }
+    let by_rule = settings.node.port_mapping == PortMapping::Conventional;
+    let named = format!("{}@127.0.0.1", k8s.app_name).parse::<NodeName>();
+    let offset = named.ok().filter(|_| by_rule)?.port_offset();
+    Some((app, offset.err()?.to_string()))
 }
 
 /// Seeds without the strategy that asks them, and the strategy without seeds.

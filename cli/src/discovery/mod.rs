@@ -4,6 +4,7 @@
 //! The engine holds the truth about whether discovery is on (a leave turns it off, and that
 //! outlives a restart); the watch loop follows it.
 
+mod standing;
 mod strategy;
 mod unresolved;
 
@@ -11,27 +12,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use convoke::{Node, Peer, Secret};
-use convoke_discovery::{Seed, Static, Watch, WatchOptions, watch};
-use tokio::time::{Instant, sleep};
+use convoke_discovery::{Seed, Static, Strategy, Watch, WatchOptions, watch};
 
 use self::unresolved::Unresolved;
-use crate::api::model::{DiscoveryState, SeedStanding, SeedState, Trouble};
+use crate::api::model::{DiscoveryState, SeedState, Trouble};
 use crate::config::{self, Settings};
 
 /// How often the loop's switch is compared with the engine's: a removal by another node turns
 /// discovery off without a command here.
 const FOLLOW_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How long the seeds that a run proposed are given to become members, before it tells what they
-/// are: a round trip or a few.
-const SETTLE_WAIT: Duration = Duration::from_secs(1);
-/// Between two looks at them.
-const LOOK_INTERVAL: Duration = Duration::from_millis(20);
-
 /// The running discovery of a node.
 pub(crate) struct Discovery {
     node: Node,
     strategy: config::Discovery,
+    asked: Arc<dyn Strategy>,
     /// What the static strategy reads.
     list: Option<Arc<Static>>,
     unresolved: Arc<Unresolved>,
@@ -52,13 +47,14 @@ impl Discovery {
         };
         let unresolved = Arc::new(Unresolved::default());
         let (proposer, notes) = (node.clone(), unresolved.clone());
-        let watch = watch(chosen.strategy, options, move |seed| {
+        let watch = watch(chosen.strategy.clone(), options, move |seed| {
             let (node, notes) = (proposer.clone(), notes.clone());
             Box::pin(async move { notes.take(&seed, node.propose(&peer(&seed)).await) })
         });
         Self {
             node: node.clone(),
             strategy: settings.cluster.discovery,
+            asked: chosen.strategy,
             list: chosen.list,
             unresolved,
             watch,
@@ -81,10 +77,12 @@ impl Discovery {
         });
         DiscoveryState {
             strategy: self.strategy.to_string(),
+            source: self.is_configured().then(|| self.asked.source()),
             enabled,
             found: found.map(|found| found.seeds.len()),
             failing,
             unregistered,
+            remark: self.asked.remark(),
         }
     }
 
@@ -120,11 +118,11 @@ impl Discovery {
         self.list.is_some()
     }
 
-    /// Asks once, now. Returns what to tell the operator, and what became of each seed.
+    /// Asks once, now. Returns what to tell the operator, and what each seed is.
     ///
     /// # Errors
     /// When no strategy is configured, it is disabled, or it failed.
-    pub(crate) async fn run(&self) -> Result<(String, Vec<SeedState>), String> {
+    pub(crate) async fn run(&self) -> Result<(Vec<String>, Vec<SeedState>), String> {
         self.configured()?;
         if !self.node.discovery_enabled() {
             return Err(
@@ -138,43 +136,14 @@ impl Discovery {
             .map_err(|error| format!("discovery failed: {error}"))?;
         let seeds: Vec<String> = found.seeds.iter().map(Seed::to_string).collect();
         let seeds = seeds.join(", ");
-        let note = format!("Discovery ({}) found: [{seeds}]", self.strategy);
-        Ok((note, self.settled(&found.seeds).await))
-    }
-
-    /// What the seeds are once those that can be members are, or have had their time.
-    async fn settled(&self, seeds: &[Seed]) -> Vec<SeedState> {
-        let deadline = Instant::now() + SETTLE_WAIT;
-        loop {
-            let states: Vec<SeedState> = seeds.iter().map(|seed| self.seed_state(seed)).collect();
-            let waiting = states.iter().any(|of| of.state == SeedStanding::NotAMember);
-            if !waiting || Instant::now() >= deadline {
-                return states;
-            }
-            sleep(LOOK_INTERVAL).await;
-        }
-    }
-
-    fn seed_state(&self, seed: &Seed) -> SeedState {
-        let view = self.node.view();
-        let is_member = match seed {
-            Seed::Name(name) => view.running().any(|running| running == name),
-            Seed::Address(address) => view
-                .running()
-                .filter_map(|name| view.member(name))
-                .any(|member| member.address == *address),
-        };
-        let reason = self.unresolved.reason(seed).filter(|_| !is_member);
-        let state = match (is_member, &reason) {
-            (true, _) => SeedStanding::Member,
-            (false, Some(_)) => SeedStanding::Unresolvable,
-            (false, None) => SeedStanding::NotAMember,
-        };
-        SeedState {
-            seed: seed.to_string(),
-            state,
-            reason,
-        }
+        let notes = vec![
+            format!("Discovery ({}) found: [{seeds}]", self.strategy),
+            format!("Asked: {}", self.asked.source()),
+        ];
+        Ok((
+            notes,
+            standing::of(&self.node, &self.unresolved, &found.seeds).await,
+        ))
     }
 
     /// A leave turned discovery off: stops the loop, and says so where there is one.
@@ -205,12 +174,23 @@ impl Discovery {
         let mut ticks = tokio::time::interval(FOLLOW_INTERVAL);
         while self.is_configured() {
             ticks.tick().await;
+            self.forget_unresolved();
             let (wanted, is) = (self.node.discovery_enabled(), self.watch.status().enabled);
             match (wanted, is) {
                 (true, false) => self.watch.enable(),
                 (false, true) => self.watch.disable(),
                 _ => {}
             }
+        }
+    }
+
+    /// Forgets what is known of seeds that the source does not list any more.
+    fn forget_unresolved(&self) {
+        if self.unresolved.is_empty() {
+            return;
+        }
+        if let Some(Ok(found)) = self.watch.status().last.map(|pass| pass.outcome) {
+            self.unresolved.keep(&found.seeds);
         }
     }
 

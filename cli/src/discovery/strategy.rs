@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use convoke::{Node, Peer, Secret};
 use convoke_discovery::etcd::{ClientFiles, Credentials, Etcd, EtcdOptions, TlsFiles};
-use convoke_discovery::k8s::{AddressType, K8s, K8sOptions};
+use convoke_discovery::k8s::K8s;
 use convoke_discovery::{BeaconKey, Dns, Manual, Mcast, Me, Seed, Static, Strategy};
 
-use crate::config::{self, ApiServer, Hidden, Settings, settings};
+use crate::config::{self, Hidden, Settings, settings};
 
 /// The strategy, and the list that it reads where it is the static one.
 pub(super) struct Chosen {
@@ -28,7 +28,7 @@ pub(super) fn choose(settings: &Settings, me: &Me, secret: &Secret) -> Chosen {
         config::Discovery::Mcast => Arc::new(mcast(settings, me, secret)),
         config::Discovery::Dns => Arc::new(dns(settings)),
         config::Discovery::Etcd => Arc::new(etcd(&settings.cluster.etcd, me)),
-        config::Discovery::K8s => Arc::new(k8s(&settings.cluster.k8s)),
+        config::Discovery::K8s => Arc::new(K8s::new(settings.cluster.k8s.options())),
         config::Discovery::Manual => Arc::new(Manual),
     };
     Chosen {
@@ -65,22 +65,6 @@ fn etcd(settings: &settings::Etcd, me: &Me) -> Etcd {
         credentials: credentials.map(|(user, Hidden(password))| Credentials { user, password }),
     };
     Etcd::new(me, options)
-}
-
-fn k8s(settings: &settings::K8s) -> K8s {
-    K8s::new(K8sOptions {
-        apiserver: settings.apiserver.clone().map(|ApiServer(url)| url),
-        service_name: settings.service_name.clone(),
-        namespace: settings.namespace.clone(),
-        address_type: match settings.address_type {
-            config::AddressType::Ip => AddressType::Ip,
-            config::AddressType::Dns => AddressType::Dns,
-            config::AddressType::Hostname => AddressType::Hostname,
-        },
-        app_name: settings.app_name.clone(),
-        suffix: settings.suffix.0.clone(),
-        kubeconfig: None,
-    })
 }
 
 /// The own node, as others are told of it.

@@ -61,6 +61,17 @@ impl Strategy for Dns {
         "dns"
     }
 
+    fn source(&self) -> String {
+        let DnsOptions {
+            name,
+            record,
+            server,
+            ..
+        } = &self.options;
+        let at = server.map_or_else(|| "the system's resolver".to_owned(), |at| at.to_string());
+        format!("{record} records of {name} at {at}")
+    }
+
     fn discover(&self) -> BoxFuture<'_, Result<Vec<Seed>, DiscoverError>> {
         Box::pin(async { self.find().await.map_err(DiscoverError::source) })
     }

@@ -24,6 +24,8 @@ const TRY_TIMEOUT: Duration = Duration::from_secs(1);
 const RETRY_MIN: Duration = Duration::from_millis(50);
 /// The longest: so that names are back soon after `epmd` is.
 const RETRY_MAX: Duration = Duration::from_secs(2);
+/// A registration that ends sooner counts as a try that failed.
+const REGISTERED_LEAST: Duration = Duration::from_secs(1);
 /// How long a name may be taken at the start before that is an error: the former process of this
 /// node may have ended a moment ago.
 const TAKEN_PATIENCE: Duration = Duration::from_secs(2);
@@ -129,8 +131,13 @@ impl Keeper {
             self.show(&outcome, &standing);
             match outcome {
                 Ok((stream, _)) => {
-                    self.failures = 0;
+                    let began = Instant::now();
                     until_it_ends(stream).await;
+                    // One that ends at once is as good as refused: it is not asked without a pause.
+                    match began.elapsed() < REGISTERED_LEAST {
+                        true => self.pause().await,
+                        false => self.failures = 0,
+                    }
                 }
                 Err(_) => self.pause().await,
             }

@@ -116,6 +116,11 @@ impl Client {
         }
     }
 
+    /// Whom it asks.
+    pub(super) fn servers(&self) -> impl Iterator<Item = &Server> {
+        self.servers.iter()
+    }
+
     /// A connection to ask over, while there are servers that were not tried.
     async fn next(&self, tries: &mut Tries) -> Result<(usize, Arc<Connection>), Refusal> {
         loop {

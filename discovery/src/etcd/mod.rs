@@ -231,6 +231,11 @@ impl Strategy for Etcd {
         "etcd"
     }
 
+    fn source(&self) -> String {
+        let at: Vec<String> = self.client.servers().map(ToString::to_string).collect();
+        format!("keys under {} at {}", self.keys.folder(), at.join(", "))
+    }
+
     fn discover(&self) -> BoxFuture<'_, Result<Vec<Seed>, DiscoverError>> {
         Box::pin(async { self.list().await.map_err(DiscoverError::source) })
     }

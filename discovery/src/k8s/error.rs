@@ -54,6 +54,14 @@ pub(super) enum K8sError {
     /// It can't be reached.
     #[error("the API server can't be reached: {0}")]
     Unreachable(String),
+    /// There are pods, and none can be named as it is configured.
+    #[error(
+        "the Service has {pods} pods, and none of them a host name to name its node by: have a StatefulSet make them, whose serviceName is this Service, or set cluster.k8s.address_type to \"ip\""
+    )]
+    Nameless {
+        /// How many there are.
+        pods: usize,
+    },
     /// Something else.
     #[error("the API server refuses to {verb} EndpointSlices: {words}")]
     Refused {

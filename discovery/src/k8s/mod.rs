@@ -27,7 +27,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout};
 use tracing::{debug, warn};
 
-pub use self::options::{AddressType, K8sOptions};
+pub use self::options::{AddressType, K8sOptions, K8sOptionsError};
 
 use self::error::K8sError;
 use self::names::Naming;
@@ -91,7 +91,7 @@ impl K8s {
 
     async fn find(&self) -> Result<Vec<Seed>, K8sError> {
         if let Some(known) = self.known() {
-            return Ok(known);
+            return known;
         }
         let access = self.access().await?;
         let slices = match self.list(&access).await {
@@ -102,16 +102,17 @@ impl K8s {
             }
         };
         let seeds = slices.seeds(&self.naming(&access));
+        // Pods that can't be named are followed all the same: others may come.
         let mut state = self.state();
         state.slices = Some(slices);
         state.watch = None;
         drop(state);
         self.listed.notify_one();
-        Ok(seeds)
+        seeds
     }
 
     /// What is known without asking.
-    fn known(&self) -> Option<Vec<Seed>> {
+    fn known(&self) -> Option<Result<Vec<Seed>, K8sError>> {
         let state = self.state();
         let (access, slices) = (state.access.as_ref()?, state.slices.as_ref()?);
         state.followed.then(|| slices.seeds(&self.naming(access)))
@@ -315,6 +316,22 @@ impl Drop for Listening<'_> {
 impl Strategy for K8s {
     fn name(&self) -> &'static str {
         "k8s"
+    }
+
+    fn source(&self) -> String {
+        let K8sOptions {
+            service_name,
+            namespace,
+            ..
+        } = &self.options;
+        let used = self
+            .state()
+            .access
+            .as_ref()
+            .map(|access| access.namespace.to_string());
+        let namespace = used.or_else(|| namespace.clone());
+        let within = namespace.map_or_else(String::new, |name| format!(", namespace {name}"));
+        format!("the EndpointSlices of the Service {service_name}{within}")
     }
 
     fn discover(&self) -> BoxFuture<'_, Result<Vec<Seed>, DiscoverError>> {

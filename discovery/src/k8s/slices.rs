@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use k8s_openapi::api::discovery::v1::{Endpoint, EndpointSlice};
 use tracing::debug;
 
+use super::error::K8sError;
 use super::names::Naming;
 use crate::{SEEDS_MAX, Seed};
 
@@ -48,7 +49,10 @@ impl Slices {
 
     /// Where the nodes of the pods might answer: of those that are ready, and, as far as there is
     /// room in a pass, of those that are not.
-    pub(super) fn seeds(&self, naming: &Naming) -> Vec<Seed> {
+    ///
+    /// # Errors
+    /// When there are pods, and none has what nodes are named by.
+    pub(super) fn seeds(&self, naming: &Naming) -> Result<Vec<Seed>, K8sError> {
         let named = |ready| {
             let pods = self
                 .pods
@@ -67,7 +71,11 @@ impl Slices {
             not_ready = seeds.len() - ready,
             "pods of the Service"
         );
-        seeds
+        let pods = self.pods.values().map(Vec::len).sum();
+        match seeds.is_empty() && pods > 0 {
+            true => Err(K8sError::Nameless { pods }),
+            false => Ok(seeds),
+        }
     }
 }
 
@@ -123,6 +131,7 @@ mod tests {
     fn seeds(slices: &Slices) -> Vec<String> {
         slices
             .seeds(&naming())
+            .expect("pods have addresses")
             .iter()
             .map(Seed::to_string)
             .collect()
@@ -148,10 +157,10 @@ mod tests {
         let mut slices = Slices::default();
         slices.put(&slice("not", (0..1000).map(|n| (n, Some(false)))));
         slices.put(&slice("ready", (1000..1600).map(|n| (n, Some(true)))));
-        let seeds = slices.seeds(&naming());
+        let seeds = slices.seeds(&naming()).unwrap();
         assert_eq!(seeds.len(), SEEDS_MAX);
         slices.remove(&slice("not", std::iter::empty()));
-        let ready = slices.seeds(&naming());
+        let ready = slices.seeds(&naming()).unwrap();
         assert_eq!(ready.len(), 600);
         assert_eq!(seeds[..600], ready);
     }

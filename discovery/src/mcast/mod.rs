@@ -116,6 +116,27 @@ impl Strategy for Mcast {
         "mcast"
     }
 
+    fn source(&self) -> String {
+        let McastOptions {
+            group,
+            ports,
+            iface,
+            ..
+        } = &self.options;
+        let ports: Vec<String> = ports.iter().map(ToString::to_string).collect();
+        format!(
+            "the multicast group {group}, ports {}, by interface {iface}",
+            ports.join(" and ")
+        )
+    }
+
+    fn remark(&self) -> Option<String> {
+        let count = self.strangers();
+        (count > 0).then(|| {
+            format!("{count} messages of other clusters, secrets or programs were ignored")
+        })
+    }
+
     fn discover(&self) -> BoxFuture<'_, Result<Vec<Seed>, DiscoverError>> {
         Box::pin(async { self.ask().await.map_err(DiscoverError::source) })
     }

@@ -2,12 +2,13 @@
 
 use std::fs::File;
 use std::io::ErrorKind;
-use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use tempfile::TempDir;
 
+use crate::host::Host;
 use crate::wait::eventually;
 
 /// How long it may take to come up.
@@ -21,6 +22,8 @@ const QUERY: [u8; 20] =
 #[derive(Debug)]
 pub struct Dnsmasq {
     address: SocketAddr,
+    /// Where it runs, if not beside the tests.
+    host: Option<Host>,
     folder: TempDir,
     child: Option<Child>,
 }
@@ -33,9 +36,22 @@ impl Dnsmasq {
     /// Where it can't be started: for want of `dnsmasq` (package dnsmasq-base), or because the
     /// address is taken.
     pub fn start(ip: Ipv4Addr, port: u16, lines: &[String]) -> Self {
+        Self::start_at((ip, port).into(), None, lines)
+    }
+
+    /// Starts one on a host, at an address of it.
+    ///
+    /// # Panics
+    /// As [`start`](Self::start).
+    pub fn start_on(host: &Host, ip: IpAddr, port: u16, lines: &[String]) -> Self {
+        Self::start_at((ip, port).into(), Some(host.clone()), lines)
+    }
+
+    fn start_at(address: SocketAddr, host: Option<Host>, lines: &[String]) -> Self {
         let folder = tempfile::Builder::new().prefix("convoke-dns-").tempdir();
         let mut server = Self {
-            address: (ip, port).into(),
+            address,
+            host,
             folder: folder.expect("the temporary folder is writable"),
             child: None,
         };
@@ -72,6 +88,10 @@ impl Dnsmasq {
         let log = File::create(self.folder.path().join("log")).expect("the folder is writable");
         let mut command = Command::new("dnsmasq");
         command.arg(format!("--conf-file={}", file.display()));
+        if let Some(host) = &self.host {
+            command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
+            command = host.wrap(&command);
+        }
         command.stdin(Stdio::null()).stdout(Stdio::null());
         let child = command.stderr(log).spawn();
         let missing = |error| panic!("dnsmasq does not run: {error} (package dnsmasq-base)");
@@ -80,6 +100,22 @@ impl Dnsmasq {
     }
 
     fn wait_until_serving(&mut self) {
+        match self.host {
+            Some(_) => self.wait_until_started(),
+            None => self.wait_until_answering(),
+        }
+    }
+
+    /// From here it can't be asked: it says itself when it has its sockets.
+    fn wait_until_started(&mut self) {
+        eventually("dnsmasq starts", PATIENCE, || {
+            let log = std::fs::read_to_string(self.folder.path().join("log"));
+            let log = log.expect("the folder is readable");
+            log.contains("started, version").then_some(()).ok_or(log)
+        });
+    }
+
+    fn wait_until_answering(&mut self) {
         let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port is free");
         let pause = Duration::from_millis(100);
         let timed = socket.set_read_timeout(Some(pause));

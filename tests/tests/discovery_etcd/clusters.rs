@@ -2,19 +2,16 @@
 
 use std::time::{Duration, Instant};
 
+use convoke_tests::discovering::{
+    die_and_find_each_other_again, leave_and_stay_left, never_meet, start_and_tell, start_another,
+    start_at_once, start_in_rounds, stay_whole,
+};
 use convoke_tests::server::Etcd;
-use convoke_tests::{Fleet, Launch, Node, eventually, throughout};
+use convoke_tests::{Fleet, Launch, Node, eventually, lasting, rounds};
 
-/// In which nodes that start at once are one cluster.
-const FIVE_SECONDS: Duration = Duration::from_secs(5);
 /// How long anything that is not timed by a test may take.
 const PATIENCE: Duration = Duration::from_secs(30);
 const TTL: Duration = Duration::from_secs(3);
-
-/// With `TESTS_LONG=1` things are repeated as often, and last as long, as they are promised.
-fn is_long() -> bool {
-    std::env::var_os("TESTS_LONG").is_some_and(|value| value == "1")
-}
 
 /// Finds others by etcd, and asks it every second beside what it is told.
 fn by(etcd: &Etcd, launch: Launch) -> Launch {
@@ -28,25 +25,8 @@ fn by(etcd: &Etcd, launch: Launch) -> Launch {
         )
 }
 
-fn start(etcd: &Etcd, fleet: &Fleet, nodes: std::ops::RangeInclusive<u8>) -> Vec<Node> {
-    Node::start_all(nodes.map(|n| by(etcd, fleet.launch(n))))
-}
-
-fn all(nodes: &[Node]) -> Vec<&Node> {
-    nodes.iter().collect()
-}
-
-/// Every node sees all others alive for a while.
-fn stays_whole(nodes: &[Node], span: Duration) {
-    throughout("the cluster is whole", span, || {
-        for node in nodes {
-            let seen = node.status()?;
-            if seen.running_nodes.len() != nodes.len() || !seen.stopped_nodes.is_empty() {
-                return Err(format!("{seen:#?}"));
-            }
-        }
-        Ok(())
-    });
+fn launches(etcd: &Etcd, fleet: &Fleet, nodes: std::ops::RangeInclusive<u8>) -> Vec<Launch> {
+    nodes.map(|n| by(etcd, fleet.launch(n))).collect()
 }
 
 fn key(name: &str) -> String {
@@ -57,8 +37,7 @@ fn key(name: &str) -> String {
 fn five_that_start_at_once_are_one_and_need_etcd_only_to_find_a_sixth() {
     let fleet = Fleet::new();
     let mut etcd = Etcd::start(&fleet);
-    let mut nodes = start(&etcd, &fleet, 1..=5);
-    Node::wait_until_one_within(&all(&nodes), FIVE_SECONDS);
+    let mut nodes = start_and_tell("five with etcd", launches(&etcd, &fleet, 1..=5));
     let mut keys: Vec<String> = nodes.iter().map(|node| key(&node.name)).collect();
     keys.sort_unstable();
     eventually("all are written down", PATIENCE, || match etcd.keys("") {
@@ -68,9 +47,14 @@ fn five_that_start_at_once_are_one_and_need_etcd_only_to_find_a_sixth() {
     let found = nodes[0].convoke(&["cluster", "discovery", "run"]);
     found.expect_code(0);
     assert!(found.stdout.contains("Discovery (etcd) found"), "{found:?}");
+    let asked = format!(
+        "Asked: keys under convokecl/convoke/nodes/ at {}",
+        etcd.urls()[0]
+    );
+    assert!(found.stdout.contains(&asked), "{found:?}");
 
     etcd.kill(0);
-    stays_whole(&nodes, Duration::from_secs(5));
+    stay_whole(&nodes, lasting(5, 30));
     // Comes up without etcd too, and waits for it.
     nodes.push(by(&etcd, fleet.launch(6)).start());
     nodes[5].expect_alone();
@@ -82,18 +66,50 @@ fn five_that_start_at_once_are_one_and_need_etcd_only_to_find_a_sixth() {
         }
     });
     etcd.start_again(0);
-    Node::wait_until_one_within(&all(&nodes), PATIENCE);
+    Node::wait_until_one_within(&nodes.iter().collect::<Vec<_>>(), PATIENCE);
+    let told = nodes[0].log().matches("discovery fails").count();
+    assert!(told <= 2, "told once, not at every try: {}", nodes[0].log());
+}
+
+#[test]
+fn one_of_three_servers_is_lost_and_neither_the_cluster_nor_a_newcomer_notices() {
+    let fleet = Fleet::new();
+    let mut etcd = Etcd::start_three(&fleet);
+    let mut nodes = start_at_once(launches(&etcd, &fleet, 1..=2));
+    for lost in 0..3 {
+        etcd.kill(lost);
+        start_another(&mut nodes, by(&etcd, fleet.launch(3 + lost as u8)));
+        etcd.start_again(lost);
+    }
+    for node in &nodes {
+        let log = node.log();
+        assert!(!log.contains("discovery fails"), "{log}");
+        assert!(!log.contains("can't find this node"), "{log}");
+    }
+}
+
+#[test]
+fn after_a_total_outage_all_find_each_other_again() {
+    let fleet = Fleet::new();
+    let mut etcd = Etcd::start(&fleet);
+    let mut nodes = start_at_once(launches(&etcd, &fleet, 1..=3));
+    etcd.kill(0);
+    etcd.start_afresh(0);
+    die_and_find_each_other_again(&mut nodes);
 }
 
 #[test]
 fn ten_that_start_at_once_are_one_every_time() {
-    let rounds = if is_long() { 20 } else { 3 };
-    for _ in 0..rounds {
+    let mut ground = Vec::new();
+    start_in_rounds("ten with etcd", rounds(3, 20), || {
+        // One server at a time.
+        ground.clear();
         let fleet = Fleet::new();
         let etcd = Etcd::start(&fleet);
-        let nodes = start(&etcd, &fleet, 1..=10);
-        Node::wait_until_one_within(&all(&nodes), PATIENCE);
-    }
+        let launches = launches(&etcd, &fleet, 1..=10);
+        ground.push((fleet, etcd));
+        launches
+    });
 }
 
 #[test]
@@ -102,16 +118,12 @@ fn clusters_of_other_names_or_secrets_in_one_etcd_never_meet() {
     let etcd = Etcd::start(&fleet);
     let named = |n: u8| by(&etcd, fleet.launch(n)).env("CONVOKE_CLUSTER_NAME", "other/nodes");
     let secret = |n: u8| by(&etcd, fleet.launch(n)).at_home("elsewhere");
-    let ours = start(&etcd, &fleet, 1..=2);
-    let others = Node::start_all([named(3), named(4)].into_iter());
-    let strangers = Node::start_all([secret(5), secret(6)].into_iter());
-    let clusters = [ours, others, strangers];
-    for cluster in &clusters {
-        Node::wait_until_one_within(&all(cluster), PATIENCE);
-    }
-    for cluster in &clusters {
-        stays_whole(cluster, Duration::from_secs(2));
-    }
+    let clusters = [
+        start_at_once(launches(&etcd, &fleet, 1..=2)),
+        start_at_once(vec![named(3), named(4)]),
+        start_at_once(vec![secret(5), secret(6)]),
+    ];
+    never_meet(&clusters, lasting(5, 30));
     assert_eq!(etcd.keys("convokecl/other%2Fnodes/nodes/").len(), 2);
     assert_eq!(etcd.keys("convokecl/convoke/nodes/").len(), 4);
 }
@@ -122,41 +134,32 @@ fn who_leaves_stays_left_and_is_written_down_no_more_until_discovery_is_enabled(
     let etcd = Etcd::start(&fleet);
     // Longer than the test is patient: only a revocation makes the key go.
     let patient = |n| by(&etcd, fleet.launch(n)).env("CONVOKE_CLUSTER_ETCD_NODE_TTL", "5m");
-    let nodes = Node::start_all((1..=3).map(patient));
-    Node::wait_until_one_within(&all(&nodes), PATIENCE);
-    let left = nodes[2].convoke(&["cluster", "leave"]);
-    left.expect_code(0);
-    let said = format!("{}{}", left.stdout, left.stderr);
-    assert!(said.contains("Discovery (etcd) is stopped"), "{left:?}");
-    eventually("its key is gone", PATIENCE, || {
-        match etcd.keys(&key(&nodes[2].name)) {
-            none if none.is_empty() => Ok(()),
-            some => Err(format!("{some:?}")),
-        }
+    let nodes = start_at_once((1..=3).map(patient).collect());
+    let all_written = || {
+        eventually("all are written down", PATIENCE, || {
+            let keys = etcd.keys("");
+            (keys.len() == 3).then_some(()).ok_or(format!("{keys:?}"))
+        });
+    };
+    all_written();
+    std::thread::scope(|scope| {
+        let gone = scope.spawn(|| {
+            eventually("its key is gone", PATIENCE, || {
+                let keys = etcd.keys(&key(&nodes[2].name));
+                keys.is_empty().then_some(()).ok_or(format!("{keys:?}"))
+            });
+        });
+        leave_and_stay_left(&nodes, "etcd", lasting(8, 60));
+        gone.join().expect("its key went");
     });
-    let span = Duration::from_secs(if is_long() { 60 } else { 6 });
-    throughout("it is alone, and nobody finds it", span, || {
-        let alone = nodes[2].status()?.running_nodes.len() == 1;
-        let others = nodes[..2]
-            .iter()
-            .all(|node| node.view().running_nodes.len() == 2);
-        (alone && others)
-            .then_some(())
-            .ok_or_else(|| "they met".into())
-    });
-    assert_eq!(etcd.keys("").len(), 2);
-    nodes[2]
-        .convoke(&["cluster", "discovery", "enable"])
-        .expect_code(0);
-    Node::wait_until_one_within(&all(&nodes), PATIENCE);
+    all_written();
 }
 
 #[test]
 fn who_ends_gracefully_is_written_down_no_more_and_who_is_killed_for_as_long_as_its_lease() {
     let fleet = Fleet::new();
     let etcd = Etcd::start(&fleet);
-    let mut nodes = start(&etcd, &fleet, 1..=3);
-    Node::wait_until_one_within(&all(&nodes), PATIENCE);
+    let mut nodes = start_at_once(launches(&etcd, &fleet, 1..=3));
     eventually("all are written down", PATIENCE, || {
         match etcd.keys("").len() {
             3 => Ok(()),
@@ -203,8 +206,7 @@ fn over_tls_with_a_user_it_works_as_configured_and_says_what_is_wrong() {
             .env("CONVOKE_CLUSTER_ETCD_USERNAME", "convoke")
             .env("CONVOKE_CLUSTER_ETCD_PASSWORD", password)
     };
-    let nodes = Node::start_all([configured(1, "a word"), configured(2, "a word")].into_iter());
-    Node::wait_until_one_within(&all(&nodes), PATIENCE);
+    start_at_once(vec![configured(1, "a word"), configured(2, "a word")]);
     let wrong = configured(3, "another word").start();
     eventually("the status tells what is wrong", PATIENCE, || {
         let status = wrong.convoke(&["cluster", "status"]);

@@ -2,18 +2,14 @@
 
 use std::time::Duration;
 
+use convoke_tests::discovering::{
+    die_and_find_each_other_again, leave_and_stay_left, start_and_tell, start_at_once, stay_whole,
+};
 use convoke_tests::server::{KubernetesReplay, Pod};
-use convoke_tests::{Fleet, Launch, Node, eventually, throughout};
+use convoke_tests::{Fleet, Launch, Node, eventually, lasting};
 
-/// In which nodes that start at once are one cluster.
-const FIVE_SECONDS: Duration = Duration::from_secs(5);
 /// How long anything that is not timed by a test may take.
 const PATIENCE: Duration = Duration::from_secs(30);
-
-/// With `TESTS_LONG=1` things last as long as they are promised.
-fn is_long() -> bool {
-    std::env::var_os("TESTS_LONG").is_some_and(|value| value == "1")
-}
 
 /// Node `n`, as pods are: all of one name before the `@`, each at an address of its own.
 fn launch(fleet: &Fleet, n: u8) -> Launch {
@@ -67,24 +63,29 @@ fn five_pods_that_start_at_once_are_one_and_need_the_api_server_only_to_find_a_s
     let mut replay = KubernetesReplay::start(&fleet);
     // None is ready: they become so by finding each other.
     list(&replay, &fleet, 0, 5);
-    let mut nodes = Node::start_all((1..=5).map(|n| in_pod(&replay, &fleet, n)));
-    Node::wait_until_one_within(&all(&nodes), FIVE_SECONDS);
+    let pods = (1..=5).map(|n| in_pod(&replay, &fleet, n)).collect();
+    let mut nodes = start_and_tell("five with k8s", pods);
     list(&replay, &fleet, 5, 5);
     replay.kill();
-    throughout("the cluster is whole", Duration::from_secs(5), || {
-        for node in &nodes {
-            let seen = node.status()?;
-            if seen.running_nodes.len() != 5 || !seen.stopped_nodes.is_empty() {
-                return Err(format!("{seen:#?}"));
-            }
-        }
-        Ok(())
-    });
+    stay_whole(&nodes, lasting(5, 30));
     nodes.push(in_pod(&replay, &fleet, 6).start());
     nodes[5].expect_alone();
+    eventually("it is told that nobody answers", PATIENCE, || {
+        let log = nodes[5].log();
+        log.contains("discovery fails").then_some(()).ok_or(log)
+    });
     replay.start_again();
     list(&replay, &fleet, 5, 6);
     Node::wait_until_one_within(&all(&nodes), PATIENCE);
+    for node in &nodes {
+        let log = node.log();
+        let told = log.matches("discovery fails").count();
+        assert!(told <= 2, "told once, not at every try: {log}");
+        assert!(
+            !log.contains("kube_client"),
+            "in the library's words: {log}"
+        );
+    }
 }
 
 #[test]
@@ -92,23 +93,18 @@ fn a_pod_that_leaves_stays_left_until_discovery_is_enabled() {
     let fleet = Fleet::new();
     let replay = KubernetesReplay::start(&fleet);
     list(&replay, &fleet, 3, 3);
-    let nodes = Node::start_all((1..=3).map(|n| by_kubeconfig(&replay, &fleet, n)));
-    Node::wait_until_one_within(&all(&nodes), PATIENCE);
-    nodes[2].convoke(&["cluster", "leave"]).expect_code(0);
-    let span = Duration::from_secs(if is_long() { 60 } else { 6 });
-    throughout("it is alone, and nobody finds it", span, || {
-        let alone = nodes[2].status()?.running_nodes.len() == 1;
-        let others = nodes[..2]
-            .iter()
-            .all(|node| node.view().running_nodes.len() == 2);
-        (alone && others)
-            .then_some(())
-            .ok_or_else(|| "they met".into())
-    });
-    nodes[2]
-        .convoke(&["cluster", "discovery", "enable"])
-        .expect_code(0);
-    Node::wait_until_one_within(&all(&nodes), PATIENCE);
+    let pods = (1..=3).map(|n| by_kubeconfig(&replay, &fleet, n)).collect();
+    leave_and_stay_left(&start_at_once(pods), "k8s", lasting(8, 60));
+}
+
+#[test]
+fn after_a_total_outage_all_find_each_other_again() {
+    let fleet = Fleet::new();
+    let replay = KubernetesReplay::start(&fleet);
+    list(&replay, &fleet, 3, 3);
+    let mut nodes = start_at_once((1..=3).map(|n| in_pod(&replay, &fleet, n)).collect());
+    list(&replay, &fleet, 0, 3);
+    die_and_find_each_other_again(&mut nodes);
 }
 
 #[test]

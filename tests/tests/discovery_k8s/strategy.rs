@@ -96,6 +96,33 @@ async fn pods_are_found_ready_or_not_and_named_as_configured() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn pods_that_have_no_host_name_to_be_named_by_are_told_and_followed_all_the_same() {
+    let fleet = Fleet::new();
+    let replay = KubernetesReplay::start(&fleet);
+    let nameless = Pod {
+        hostname: None,
+        ..pod(1, true)
+    };
+    replay.set("convoke-a", std::slice::from_ref(&nameless));
+    let strategy = K8s::new(K8sOptions {
+        address_type: AddressType::Hostname,
+        ..options(&replay)
+    });
+    let error = strategy.discover().await.expect_err("none can be named");
+    let words = [
+        "1 pods",
+        "host name",
+        "serviceName",
+        "cluster.k8s.address_type",
+    ];
+    expect_words(&error.to_string(), &words);
+    assert!(strategy.source().contains("convoke, namespace fleet"));
+    replay.set("convoke-a", &[nameless, pod(2, true)]);
+    news(&strategy).await;
+    assert_eq!(found(&strategy).await, ["app@pod-2"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn more_slices_than_a_page_are_all_read() {
     let fleet = Fleet::new();
     let replay = KubernetesReplay::start(&fleet);
