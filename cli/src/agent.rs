@@ -192,7 +192,7 @@ impl Agent {
         loop {
             tokio::select! {
                 heard = signals.next() => match heard {
-                    Heard::Reload => self.reload(sources, running, level),
+                    Heard::Reload => self.reload(sources, running, level).await,
                     Heard::End(number) => {
                         info!(signal = number, "leaving: a second signal ends this node at once");
                         return Ended::Signal;
@@ -217,7 +217,7 @@ impl Agent {
 
     /// Reads the configuration again, for what can change while the node runs. `running` is what
     /// it was started with.
-    fn reload(&self, sources: &Sources, running: &Effective, level: &LevelHandle) {
+    async fn reload(&self, sources: &Sources, running: &Effective, level: &LevelHandle) {
         let changed = config::load(sources)
             .map_err(anyhow::Error::from)
             .and_then(|effective| {
@@ -226,7 +226,11 @@ impl Agent {
                 Ok(effective)
             });
         match changed {
-            Ok(effective) => self.tell_reloaded(&running.differing(&effective)),
+            Ok(effective) => {
+                let autoclean = effective.settings.cluster.autoclean.0;
+                self.node.set_autoclean(autoclean).await;
+                self.tell_reloaded(&running.differing(&effective));
+            }
             Err(error) => {
                 error!("the configuration is wrong, everything stays as it was: {error:#}");
             }
@@ -235,17 +239,23 @@ impl Agent {
 
     /// Says what was taken over, and which changes wait for the next start.
     fn tell_reloaded(&self, changed: &[&str]) {
-        let (taken, asked) = match self.discovery.asks_seeds() {
-            true => ("log level and seeds are", "cluster.static.seeds"),
-            false => ("the log level is", ""),
+        let (taken, keys): (_, &[&str]) = match self.discovery.asks_seeds() {
+            true => (
+                "log level, autoclean and seeds",
+                &["log.level", "cluster.autoclean", "cluster.static.seeds"],
+            ),
+            false => (
+                "log level and autoclean",
+                &["log.level", "cluster.autoclean"],
+            ),
         };
-        info!("the configuration was read again: {taken} taken over");
+        info!("the configuration was read again: {taken} are taken over");
         // A profile changes many numbers: it stands for them.
         let profile = changed.contains(&"detector.profile");
         let implied =
             |key: &str| profile && key.starts_with("detector.") && key != "detector.profile";
         for key in changed {
-            if *key != "log.level" && *key != asked && !implied(key) {
+            if !keys.contains(key) && !implied(key) {
                 warn!("{key} changed: takes effect at the next start");
             }
         }

@@ -37,8 +37,8 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Run a node in the foreground, until SIGTERM or SIGINT: then it leaves gracefully
     ///
-    /// On SIGHUP it reads its configuration again: log level and the seeds of the static strategy
-    /// are taken over, other changes wait for the next start.
+    /// On SIGHUP it reads its configuration again: log level, cluster.autoclean and the seeds of the
+    /// static strategy are taken over, other changes wait for the next start.
     Start(Box<StartArgs>),
     /// Join, leave and look at the cluster
     #[command(subcommand)]

@@ -268,7 +268,7 @@ fn a_configuration_read_again_says_what_waits_and_a_lost_seed_is_told_once() {
     let text = await_in_log(
         &log,
         &[
-            "log level and seeds are taken over",
+            "log level, autoclean and seeds are taken over",
             "node.name changed: takes effect at the next start",
             "detector.profile changed: takes effect at the next start",
             "c@no-other-host.invalid",

@@ -75,7 +75,8 @@ pub struct Config {
     /// How many members are examined at once because others hold them as failed. Default 64.
     pub challenges_max: usize,
 
-    /// Whether to contact failed members and addresses of the past. Default yes.
+    /// Whether to contact failed members, those that discovery finds as well, and addresses of the
+    /// past. Default yes.
     pub autoheal: bool,
     /// Mean time between such contacts. Default 5 s.
     pub heal_interval: Duration,

@@ -410,6 +410,13 @@ impl Engine {
         }
     }
 
+    /// Changes after how long a failed or left member is forgotten: those who are absent for
+    /// longer already go with the next turn. As [`Config::autoclean`].
+    pub fn set_autoclean(&mut self, now: Instant, autoclean: Option<Duration>) {
+        self.config.autoclean = autoclean;
+        self.roster.set_autoclean(now, autoclean);
+    }
+
     // ---- output ----
 
     /// The next thing to do.

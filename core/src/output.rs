@@ -95,7 +95,8 @@ pub enum Event {
         lasted: Duration,
         /// Into how many groups the network had fallen, as far as this node can tell: its own, and
         /// as many as the members that came back name, who say whom they could reach meanwhile.
-        /// Processes that were started since are on none: 1 where there were no others.
+        /// Processes that were started since are on none: 1 where there were no others. A node that
+        /// was alone can't tell how the others were parted: 2.
         sides: usize,
     },
     /// This node is on the side of a partition that gives up: it is down, and should serve nobody

@@ -5,7 +5,8 @@
 //!
 //! ```text
 //!                      this node hears nobody ................. isolated
-//!   others, and it hears, but nobody answers it ............... one-way
+//!   others, and it hears, but nobody answers it, the sooner so
+//!   where they accuse it ...................................... one-way
 //!   members were found dead by their silence, two or more
 //!   within a window ┬ and most of them are heard all the same . one-way
 //!                   └ and they are not ........................ cut
@@ -35,6 +36,11 @@ const ISOLATED_SILENCES: u32 = 3;
 /// A node that hears others, whom nobody answered for so many of them, is not heard. Twice as
 /// many: answers get lost where news do not, for they take two packets.
 const UNHEARD_SILENCES: u32 = 6;
+
+/// … and so many are enough where others accuse it, for they miss its answers.
+const UNHEARD_ACCUSED_SILENCES: u32 = 3;
+/// Who refuted an accusation so long ago, and whom nobody answered since, is not heard.
+const REFUTED_PATIENCE: Duration = Duration::from_millis(1500);
 
 /// Who is heard and does not answer for so long does not hear. A round trip is far shorter.
 const HEARD_PATIENCE: Duration = Duration::from_secs(2);
@@ -66,6 +72,8 @@ pub(crate) struct Hearing {
     pub(crate) silence: Duration,
     /// For how long nobody answered what it asked.
     pub(crate) unanswered: Duration,
+    /// For how long others have accused it meanwhile.
+    pub(crate) accused: Duration,
 }
 
 /// How a lost member came back.
@@ -119,14 +127,22 @@ pub(crate) struct PartitionWatch {
     last: Option<(Standing, Instant)>,
 }
 
-/// Whether this node reaches nobody of the `others` that it holds, and how.
-fn alone(config: &Config, hearing: Hearing, others: usize) -> Option<PartitionKind> {
+/// Whether this node reaches nobody of the `others` that it holds, and how. `was`: what it took
+/// itself for so far. Who is not heard will be spoken to no more, and then hears nobody either.
+fn alone(
+    config: &Config,
+    hearing: Hearing,
+    others: usize,
+    was: Option<PartitionKind>,
+) -> Option<PartitionKind> {
+    let deaf = is_deaf(config, hearing.silence);
+    let lasts = was == Some(PartitionKind::OneWay);
     if others < CUT_MIN {
         None
-    } else if is_deaf(config, hearing.silence) {
+    } else if deaf && !lasts {
         Some(PartitionKind::Isolated)
     } else {
-        is_unheard(config, hearing.unanswered).then_some(PartitionKind::OneWay)
+        (deaf || is_unheard(config, hearing)).then_some(PartitionKind::OneWay)
     }
 }
 
@@ -136,8 +152,12 @@ pub(crate) fn is_deaf(config: &Config, silence: Duration) -> bool {
 }
 
 /// Whether others are heard, and nobody answers.
-fn is_unheard(config: &Config, unanswered: Duration) -> bool {
-    unanswered >= config.silence_min.max(config.probe_interval) * UNHEARD_SILENCES
+fn is_unheard(config: &Config, hearing: Hearing) -> bool {
+    let silences = match hearing.accused >= REFUTED_PATIENCE {
+        true => UNHEARD_ACCUSED_SILENCES,
+        false => UNHEARD_SILENCES,
+    };
+    hearing.unanswered >= config.silence_min.max(config.probe_interval) * silences
 }
 
 impl PartitionWatch {
@@ -248,6 +268,11 @@ impl PartitionWatch {
         }
     }
 
+    /// Somebody who is lost spoke for long enough before it was found dead, and answered nothing.
+    pub(crate) fn on_spoken(&mut self, id: NodeId, now: Instant) {
+        self.on_packet(id, now.before(HEARD_PATIENCE));
+    }
+
     /// Those who had time to answer since, if that decides what the partition is called.
     pub(crate) fn take_heard(&mut self, now: Instant) -> Vec<NodeId> {
         let patient = |(_, at): &(&NodeId, &Instant)| now.since(**at) >= HEARD_PATIENCE;
@@ -277,7 +302,7 @@ impl PartitionWatch {
         others: usize,
         now: Instant,
     ) -> Verdict {
-        self.alone = alone(config, hearing, others);
+        self.alone = alone(config, hearing, others, self.alone);
         let kind = self.alone.or_else(|| self.kind_of_lost());
         let dirty = std::mem::take(&mut self.dirty);
         let grown = std::mem::take(&mut self.grown);
@@ -373,6 +398,7 @@ mod tests {
     const HEARS: Hearing = Hearing {
         silence: Duration::ZERO,
         unanswered: Duration::ZERO,
+        accused: Duration::ZERO,
     };
     const BACK: Return = Return::Lived(Some(NodeId(1)));
 
@@ -501,6 +527,7 @@ mod tests {
         let deaf = Hearing {
             silence: Duration::from_secs(5),
             unanswered: Duration::from_secs(50),
+            ..HEARS
         };
         let mut watch = Watch::default();
         assert_eq!(watch.look(deaf, 10), Verdict::Detected);
@@ -541,13 +568,41 @@ mod tests {
     #[test]
     fn who_hears_others_and_is_never_answered_is_at_the_wrong_end_of_a_one_way_link() {
         let unheard = |secs| Hearing {
-            silence: Duration::ZERO,
             unanswered: Duration::from_secs(secs),
+            ..HEARS
         };
         let mut watch = Watch::default();
         assert_eq!(watch.look(unheard(8), 20), Verdict::Same);
         assert_eq!(watch.look(unheard(9), 21), Verdict::Detected);
         assert_eq!(watch.kind(), Some(PartitionKind::OneWay));
         assert!(watch.0.is_alone());
+    }
+
+    #[test]
+    fn who_is_accused_and_not_answered_need_not_wait_so_long() {
+        let told = |unanswered, accused, silence| Hearing {
+            silence: Duration::from_secs(silence),
+            unanswered: Duration::from_secs(unanswered),
+            accused: Duration::from_millis(accused),
+        };
+        let mut watch = Watch::default();
+        assert_eq!(watch.look(told(5, 1000, 0), 20), Verdict::Same);
+        assert_eq!(watch.look(told(4, 2000, 0), 20), Verdict::Same);
+        assert_eq!(watch.look(told(5, 2000, 0), 21), Verdict::Detected);
+        assert_eq!(watch.kind(), Some(PartitionKind::OneWay));
+        let quiet = watch.look(told(14, 11_000, 9), 30);
+        assert_eq!(quiet, Verdict::Same, "nobody speaks to the dead");
+        assert_eq!(watch.kind(), Some(PartitionKind::OneWay));
+        assert!(matches!(watch.look(HEARS, 40), Verdict::Healed { .. }));
+    }
+
+    #[test]
+    fn who_spoke_after_it_was_accused_is_heard() {
+        let mut watch = Watch::default();
+        watch.0.on_spoken(NodeId(1), at(9));
+        (1..=2).for_each(|id| watch.falls_silent(id, 10));
+        assert_eq!(watch.0.take_heard(at(10)), [], "it was no member lost then");
+        watch.0.on_spoken(NodeId(2), at(10));
+        assert_eq!(watch.0.take_heard(at(10)), [NodeId(2)]);
     }
 }

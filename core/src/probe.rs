@@ -94,6 +94,8 @@ pub(crate) struct Questions {
     last: SeqNo,
     /// When the first one was put to a member since the last answer to any, and how many were.
     in_vain: Option<(Instant, u32)>,
+    /// When this node itself was first accused since.
+    accused: Option<Instant>,
 }
 
 impl Questions {
@@ -128,7 +130,18 @@ impl Questions {
 
     /// Somebody answered one.
     pub(crate) fn on_answered(&mut self) {
-        self.in_vain = None;
+        (self.in_vain, self.accused) = (None, None);
+    }
+
+    /// Somebody does not hear this node, or holds it dead.
+    pub(crate) fn on_accused(&mut self, now: Instant) {
+        self.accused.get_or_insert(now);
+    }
+
+    /// For how long this node has been accused, and nobody answered it.
+    pub(crate) fn accused(&self, now: Instant) -> Duration {
+        let held = self.accused.map(|at| now.since(at));
+        held.unwrap_or_default().min(self.unanswered(now))
     }
 
     /// For how long this node asked several times, and nobody answered.
@@ -158,7 +171,7 @@ impl Questions {
 
     pub(crate) fn clear(&mut self) {
         self.open.clear();
-        self.in_vain = None;
+        self.on_answered();
     }
 }
 
@@ -502,8 +515,12 @@ mod tests {
         assert_eq!(vain(&questions, 70), 10);
         questions.forgive(Duration::from_secs(4), at(70));
         assert_eq!(vain(&questions, 70), 6);
+        questions.on_accused(at(69));
+        assert_eq!(questions.accused(at(71)).as_secs(), 2);
         questions.on_answered();
         assert_eq!(vain(&questions, 80), 0);
+        questions.on_accused(at(80));
+        assert_eq!(questions.accused(at(90)), Duration::ZERO, "it asked nobody");
     }
 
     #[test]

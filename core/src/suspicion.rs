@@ -22,6 +22,9 @@ const TOLD_MAX: usize = 4 * ACCUSERS_MAX;
 const CONFIRMATIONS_MAX: usize = 3;
 /// How far flaps may stretch a suspicion, as a power of two.
 const FLAP_STRETCH_MAX: u32 = 3;
+/// What an accused member says so long after the accusation, it does not say on the way out. A
+/// refutation takes a round trip.
+const SPOKE_AFTER: Duration = Duration::from_secs(1);
 /// The most members of which flaps are remembered.
 const FLAPS_MEMBERS_MAX: usize = 4096;
 
@@ -38,6 +41,8 @@ pub(crate) struct Suspicion {
     pub(crate) silent: Option<Instant>,
     /// Whether this node had members ask it who are none of its observers.
     pub(crate) around: bool,
+    /// When it last spoke to this node.
+    spoke: Option<Instant>,
     accusers: Vec<NodeId>,
     /// Those of them that were refused.
     refused: Vec<NodeId>,
@@ -55,6 +60,7 @@ impl Suspicion {
             judged: false,
             silent: None,
             around: false,
+            spoke: None,
             accusers: Vec::new(),
             refused: Vec::new(),
             told: Vec::new(),
@@ -123,6 +129,18 @@ impl Suspicion {
     /// Since when it is held, without the time in which this node itself was not there.
     pub(crate) fn since(&self) -> Instant {
         self.started
+    }
+
+    /// The accused speaks. That is no answer, and does not clear it.
+    pub(crate) fn on_spoken(&mut self, now: Instant) {
+        self.spoke = Some(now);
+    }
+
+    /// Whether the accused spoke long after the accusation, and refuted nothing: it is heard, and
+    /// does not hear.
+    pub(crate) fn is_of_the_heard(&self) -> bool {
+        let spoke = self.spoke.map(|at| at.since(self.started));
+        spoke.is_some_and(|after| after >= SPOKE_AFTER)
     }
 
     /// Who accuses.

@@ -37,5 +37,5 @@ pub use long::{lasting, long, rounds};
 pub use network::Network;
 pub use node::Node;
 pub use program::{Run, run, run_within};
-pub use status::{Cluster, Event, Member, Status};
+pub use status::{Cluster, Down, Event, Member, Status};
 pub use wait::{eventually, throughout};

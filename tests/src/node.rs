@@ -194,6 +194,22 @@ impl Node {
         (status.code(), began.elapsed())
     }
 
+    /// Has it read its configuration again.
+    pub fn reload(&self) {
+        self.signal(Signal::HUP);
+    }
+
+    /// Waits until its process has ended, and returns its exit code.
+    #[track_caller]
+    pub fn wait_until_ended(&mut self, limit: Duration) -> Option<i32> {
+        let what = format!("{} ends by itself", self.name);
+        let status = eventually(&what, limit, || {
+            let ended = self.child.try_wait().expect("the child is ours");
+            ended.ok_or_else(|| self.log())
+        });
+        status.code()
+    }
+
     fn signal(&self, signal: Signal) {
         let pid = Pid::from_child(&self.child);
         kill_process(pid, signal).expect("the child is ours and not waited for");

@@ -34,6 +34,15 @@ pub struct Cluster {
     pub quorum: bool,
     /// The partition that stands, if any.
     pub partition: Option<Partition>,
+    /// Why it is down, where it is.
+    pub down: Option<Down>,
+}
+
+/// Why a node is down.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Down {
+    /// The policy by which it gave up.
+    pub policy: String,
 }
 
 /// A partition that stands.
@@ -89,6 +98,8 @@ pub struct Event {
     pub kind: Option<String>,
     /// Of a partition: who can't be reached.
     pub unreachable: Option<Vec<String>>,
+    /// Of a partition that is healed: into how many groups the network had fallen.
+    pub sides: Option<usize>,
 }
 
 impl Status {

@@ -255,6 +255,10 @@ impl Driver {
                 self.drain();
                 answer(reply, ());
             }
+            Command::SetAutoclean(autoclean, reply) => {
+                self.engine.set_autoclean(now, autoclean);
+                answer(reply, ());
+            }
             Command::Propose(target) => {
                 self.seeds.propose(&target);
                 self.engine.propose(now, target);

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use convoke_core::output::{ForceLeaveError, JoinError, LeaveError, TagsError};
 use convoke_core::{Class, Contact, Departure, NodeId, NodeName, Packet, Target};
@@ -65,6 +66,8 @@ pub(crate) enum Command {
     SetTags(BTreeMap<String, String>, Reply<Result<(), TagsError>>),
     /// Turn discovery on or off.
     SetDiscovery(bool, Reply<()>),
+    /// Forget the absent after another time from now on.
+    SetAutoclean(Option<Duration>, Reply<()>),
     /// Discovery found an address.
     Propose(Target),
     /// Write down what is to be remembered.

@@ -147,6 +147,17 @@ impl Node {
         let _ = self.command(|reply| Command::SetDiscovery(on, reply)).await;
     }
 
+    /// Changes after how long this node forgets a member that failed or left; `None` keeps it.
+    /// Whoever is absent for longer already is forgotten within a second or so, unless this side
+    /// lacks quorum. To be set alike on all nodes; not remembered over restarts.
+    ///
+    /// Dropping the future does not undo the change.
+    pub async fn set_autoclean(&self, autoclean: Option<Duration>) {
+        // No answer means that the node has ended, and forgets nobody.
+        let set = self.command(|reply| Command::SetAutoclean(autoclean, reply));
+        let _ = set.await;
+    }
+
     /// Whether it may: false after a leave and after a removal.
     pub fn discovery_enabled(&self) -> bool {
         self.0.started.published.discovery.load(Ordering::Relaxed)

@@ -130,7 +130,7 @@ fn cluster() -> Vec<Key> {
         key(
             "cluster.autoclean",
             |s| &mut s.cluster.autoclean,
-            "A node failed for this long is forgotten; \"never\" keeps it.",
+            "A node failed for this long is forgotten; \"never\" keeps it. The same on all nodes; SIGHUP takes it over.",
         )
         .within(SECOND, 365 * DAY),
         key(

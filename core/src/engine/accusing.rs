@@ -291,7 +291,11 @@ impl Engine {
     /// A suspected member speaks: it lives, and may never have heard of the suspicion.
     pub(super) fn tell_suspected(&mut self, now: Instant, from: &Contact) {
         let id = from.id();
-        if self.suspicions.contains_key(&id) && self.may_tell(now, from) {
+        let Some(suspicion) = self.suspicions.get_mut(&id) else {
+            return;
+        };
+        suspicion.on_spoken(now);
+        if self.may_tell(now, from) {
             let seq = self.questions.ask(id, Purpose::Contact, now);
             self.send_ping(id, Class::Datagram, seq);
         }
@@ -336,6 +340,7 @@ impl Engine {
     /// Somebody accuses this node of a life that it has: it says that it lives.
     pub(super) fn note_denial(&mut self, now: Instant, by: NodeId) {
         let by = self.name_of(by);
+        self.questions.on_accused(now);
         self.note(now, self.me, self.profile.life, What::Denied { by });
     }
 

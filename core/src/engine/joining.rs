@@ -128,10 +128,12 @@ impl Engine {
     }
 
     /// Discovery found a node. Ignored while discovery is off, while a join or leave goes on, and
-    /// where it is a member already.
+    /// where it is a member already, or a lost one that an operator wants to heal by hand.
     pub fn propose(&mut self, now: Instant, target: Target) {
         let idle = matches!(self.phase, Phase::Settled) && self.proposals.len() < PROPOSALS_MAX;
-        if self.discovery && idle && !self.is_me(&target) && !self.is_member_at(&target) {
+        let known = self.is_me(&target) || self.is_member_at(&target);
+        let parted = !self.config.autoheal && self.is_failed_at(&target);
+        if self.discovery && idle && !known && !parted {
             let seq = self.request_join(now, target, Intent::Discovered);
             self.proposals.insert(seq, now);
         }
@@ -151,6 +153,14 @@ impl Engine {
                 .roster
                 .members()
                 .any(|(_, member)| member.is_present() && member.profile.address == *address),
+        }
+    }
+
+    fn is_failed_at(&self, target: &Target) -> bool {
+        let mut failed = self.roster.members().filter(|(_, held)| held.is_failed());
+        match target {
+            Target::Node(contact) => failed.any(|(id, _)| id == contact.id()),
+            Target::Address(address) => failed.any(|(_, held)| held.profile.address == *address),
         }
     }
 

@@ -10,6 +10,7 @@ use crate::output::{Downed, Event, Partition, Signal};
 use crate::partition::{Hearing, Verdict};
 use crate::quorum::Sides;
 use crate::split_brain::Among;
+use crate::suspicion::Suspicion;
 use crate::time::Instant;
 use crate::timers::Timer;
 
@@ -40,6 +41,10 @@ impl Engine {
             self.watch.on_gone(id);
         } else {
             self.watch.on_silent(id, &self.config, now, ago);
+            let suspicion = self.suspicions.get(&id);
+            if suspicion.is_some_and(Suspicion::is_of_the_heard) {
+                self.watch.on_spoken(id, now);
+            }
         }
         if heard {
             self.watch.on_heard(id);
@@ -78,6 +83,7 @@ impl Engine {
         let hearing = Hearing {
             silence: self.awareness.silence(now),
             unanswered: self.questions.unanswered(now),
+            accused: self.questions.accused(now),
         };
         let others = self.everybody().saturating_sub(1);
         let dirty = self.watch.is_dirty();

@@ -89,6 +89,19 @@ impl Roster {
         }
     }
 
+    /// Changes after how long the absent are forgotten, and with it who of them is compared.
+    pub(crate) fn set_autoclean(&mut self, now: Instant, autoclean: Option<Duration>) {
+        let absent = self.members().filter(|(_, member)| !member.is_present());
+        let eldest = absent.clone().map(|(_, member)| member.since).min();
+        let was: Vec<_> = absent.map(|(id, _)| (id, self.entry(id))).collect();
+        (self.autoclean, self.aged) = (autoclean, now);
+        let eldest = eldest.unwrap_or(NEVER);
+        (self.eldest, self.eldest_compared) = (eldest, eldest);
+        for (id, was) in was {
+            self.line.replace(id, was, self.entry(id));
+        }
+    }
+
     /// Brings the digest of the absent up to date.
     pub(crate) fn sweep(&mut self, now: Instant) {
         let all = self.compared(now).hash(EVERYTHING).sum;

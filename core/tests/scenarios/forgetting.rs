@@ -60,3 +60,33 @@ fn a_newcomer_shows_the_failed_like_everybody_else() {
     let told = &world.nodes[newcomer].changed;
     assert!(told.contains(&world.nodes[4].id()), "and its view is told");
 }
+
+#[test]
+fn the_time_can_be_changed_while_they_run() {
+    let mut world = World::new(5);
+    world.config.autoclean = None;
+    world.grow(6);
+    let set = |world: &mut World, autoclean| {
+        for number in world.running() {
+            world.tell(number, |engine, now| engine.set_autoclean(now, autoclean));
+        }
+    };
+    world.crash(4);
+    world.run_for(s(900));
+    assert!(world.all_hold(4, Health::Failed), "{}", world.describe());
+    set(&mut world, Some(s(600)));
+    world.run_for(s(5));
+    assert!(world.all_hold(4, Health::Unknown), "{}", world.describe());
+    world.crash(5);
+    world.run_for(s(400));
+    set(&mut world, None);
+    world.run_for(s(900));
+    assert!(world.all_hold(5, Health::Failed), "{}", world.describe());
+    set(&mut world, Some(s(30)));
+    let forgotten = world.run_until(s(5), |w| w.all_hold(5, Health::Unknown));
+    assert!(forgotten.is_some(), "{}", world.describe());
+    // Each held the other way by some: nothing comes back, nobody asks for ever.
+    let since = world.now;
+    world.run_for(s(60));
+    assert_eq!(world.count("joined", since), 0);
+}

@@ -1,5 +1,6 @@
 //! Whole clusters in virtual time: the protocol's promises, one sentence a test.
 
+mod by_hand;
 mod chaos;
 mod clocks;
 mod connections;

@@ -198,6 +198,36 @@ fn a_side_that_hears_the_other_and_is_not_heard_says_so() {
 }
 
 #[test]
+fn a_side_that_is_heard_is_known_for_it_as_soon_as_it_is_lost() {
+    for (seed, size, mute) in [(19, 12, 6), (20, 12, 3), (21, 64, 32)] {
+        let mut world = settled(seed, size, Config::lan());
+        let since = world.now;
+        let (deaf, heard) = (group(0, size - mute), group(size - mute, size));
+        world
+            .network
+            .cut_into_one_way(&[deaf.clone(), heard.clone()]);
+        world.run_for(s(14));
+        agrees(&world, &heard, &deaf, PartitionKind::OneWay, since);
+    }
+}
+
+#[test]
+fn who_is_heard_by_nobody_knows_it_about_when_the_others_find_it_dead() {
+    for seed in 22..30 {
+        let mut world = settled(seed, 12, Config::lan());
+        world.network.cut_into_one_way(&[group(1, 12), vec![0]]);
+        world.run_for(s(8));
+        let mute = world.nodes[0].engine();
+        let partition = mute.partition().expect("it notices");
+        assert_eq!(partition.kind, PartitionKind::OneWay, "seed {seed}");
+        world.run_for(s(60));
+        let mute = world.nodes[0].engine();
+        let partition = mute.partition().expect("it stands");
+        assert_eq!(partition.kind, PartitionKind::OneWay, "seed {seed}");
+    }
+}
+
+#[test]
 fn a_cut_that_ends_is_not_called_one_way_in_passing() {
     for (seed, size) in [(17, 12), (18, 64)] {
         let mut world = settled(seed, size, Config::lan());

@@ -49,11 +49,7 @@ fn four_killed_at_once_are_a_crash_and_no_partition() {
             }
             Ok(())
         });
-        for n in 1..=8 {
-            let mut events = ground.since(&marks, n);
-            events.retain(|event| event.event == "partition_detected");
-            assert!(events.is_empty(), "{events:?}");
-        }
+        ground.expect_no_partition(&(1..=8), &marks);
         ground.expect_none_failed_among(&(1..=8), &marks);
         for node in &mut ground.nodes[8..] {
             node.restart();

@@ -73,24 +73,40 @@ impl Ground {
         self.nodes[place].events_since(marks.0[place])
     }
 
+    /// Asserts that each of these nodes saw a partition since, last of this kind, and once that it
+    /// was healed: that the network had fallen into so many sides.
+    #[track_caller]
+    pub(crate) fn expect_healed(&self, hosts: &Hosts, marks: &Marks, kind: &str, sides: usize) {
+        for n in hosts.clone() {
+            let events = self.since(marks, n);
+            let of = |event: &str| {
+                let event = event.to_owned();
+                events.iter().filter(move |found| found.event == event)
+            };
+            let mut kinds = of("partition_detected").map(|found| found.kind.as_deref());
+            let healed: Vec<_> = of("partition_healed").map(|found| found.sides).collect();
+            let right = kinds.next_back() == Some(Some(kind)) && healed == [Some(sides)];
+            assert!(right, "{} saw {events:#?}", Network::name(n));
+        }
+    }
+
+    /// Asserts that none of these nodes saw a partition since.
+    #[track_caller]
+    pub(crate) fn expect_no_partition(&self, hosts: &Hosts, marks: &Marks) {
+        for n in hosts.clone() {
+            let mut events = self.since(marks, n);
+            events.retain(|event| event.event.starts_with("partition_"));
+            assert!(events.is_empty(), "{} saw {events:#?}", Network::name(n));
+        }
+    }
+
     /// Asserts that none of these nodes has found one of them failed.
     #[track_caller]
     pub(crate) fn expect_none_failed_among(&self, hosts: &Hosts, marks: &Marks) {
-        self.expect_none_failed_among_when(hosts, marks, |_| true);
-    }
-
-    /// As [`Ground::expect_none_failed_among`], by those events only.
-    #[track_caller]
-    pub(crate) fn expect_none_failed_among_when(
-        &self,
-        hosts: &Hosts,
-        marks: &Marks,
-        when: impl Fn(&Event) -> bool,
-    ) {
         let own: BTreeSet<String> = hosts.clone().map(Network::name).collect();
         for n in hosts.clone() {
             let mut failed = self.since(marks, n);
-            failed.retain(|event| event.event == "member_failed" && when(event));
+            failed.retain(|event| event.event == "member_failed");
             failed.retain(|event| event.node.as_ref().is_some_and(|name| own.contains(name)));
             assert!(failed.is_empty(), "{} saw {failed:?}", Network::name(n));
         }

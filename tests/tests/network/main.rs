@@ -5,12 +5,14 @@
 //! figures; with `TESTS_LONG=1` everything lasts as long, and is repeated as often, as figures that
 //! mean something take.
 
+mod apart;
 mod autoclean;
 mod crash;
 mod ground;
 mod links;
 mod loss;
 mod one_way;
+mod split_brain;
 mod splits;
 
 use convoke_tests::figures;

@@ -1,0 +1,82 @@
+//! Healing by hand: without `autoheal`, sides wait for an operator's join.
+
+use convoke_core::output::Target;
+use convoke_core::{Config, Event};
+
+use crate::World;
+use crate::{group, s, settled};
+
+/// Halves of a cluster that were cut, and found each other dead.
+fn halves(seed: u64, size: usize) -> (World, [Vec<usize>; 2]) {
+    let config = Config {
+        autoheal: false,
+        ..Config::lan()
+    };
+    let mut world = settled(seed, size, config);
+    let sides = [group(0, size / 2), group(size / 2, size)];
+    world.network.cut_into(&sides);
+    world.run_for(s(60));
+    world.network.mend();
+    (world, sides)
+}
+
+/// Has one node join a node of the other side: all are one by that.
+fn heal(world: &mut World, joiner: usize, target: usize) {
+    let since = world.now;
+    assert_eq!(world.join(joiner, target), Ok(()));
+    let one = world.run_until(s(3), World::is_converged);
+    assert!(one.is_some(), "{}", world.describe());
+    world.run_for(s(20));
+    assert!(world.is_converged(), "it lasts: {}", world.describe());
+    for number in world.running() {
+        let mut events = world.nodes[number].events.iter();
+        let healed = events.any(|(at, event)| {
+            *at >= since && matches!(event, Event::PartitionHealed { sides: 2, .. })
+        });
+        assert!(healed, "n{number}");
+    }
+}
+
+#[test]
+fn sides_wait_for_a_join_and_one_join_makes_all_one() {
+    for (seed, size) in [(1, 4), (2, 8), (3, 32), (4, 128)] {
+        let (mut world, sides) = halves(seed, size);
+        world.run_for(s(120));
+        for side in &sides {
+            assert!(world.agree(side), "{size}: {}", world.describe());
+        }
+        heal(&mut world, 0, size / 2);
+    }
+}
+
+#[test]
+fn discovery_does_not_undo_it_and_brings_newcomers_all_the_same() {
+    let (mut world, sides) = halves(5, 8);
+    let newcomer = world.add();
+    for number in 0..=newcomer {
+        world.tell(number, |engine, _| engine.set_discovery(true));
+    }
+    for _ in 0..6 {
+        for number in 0..=newcomer {
+            for seed in [0, 4] {
+                let seed = Target::Address(world.nodes[seed].address);
+                world.tell(number, |engine, now| engine.propose(now, seed));
+            }
+        }
+        world.run_for(s(5));
+    }
+    let with = |side: &[usize]| {
+        let both = side.iter().copied().chain([newcomer]);
+        both.collect::<Vec<_>>()
+    };
+    let apart =
+        |world: &World, one: usize| world.agree(&with(&sides[one])) && world.agree(&sides[1 - one]);
+    let right = apart(&world, 0) || apart(&world, 1);
+    assert!(right, "{}", world.describe());
+    world
+        .join(0, 4)
+        .or_else(|_| world.join(4, 0))
+        .expect("one of them joins");
+    let one = world.run_until(s(3), World::is_converged);
+    assert!(one.is_some(), "{}", world.describe());
+}

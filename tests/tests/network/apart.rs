@@ -1,0 +1,89 @@
+//! Sides that stay apart, and what an operator does meanwhile.
+
+use std::time::Duration;
+
+use convoke_tests::{Cut, Hosts, Network, Node, Status, eventually, throughout};
+
+use crate::ground::{PATIENCE, names};
+
+/// Four times the mean time between two attempts at a lost member.
+const HEALS: Duration = Duration::from_secs(20);
+
+/// Longer than anything that was sent is repeated.
+const UNDER_WAY: Duration = Duration::from_secs(10);
+
+/// What a node of `side` must show where it has lost these.
+fn check(seen: &Status, side: &Hosts, lost: &Hosts, quorum: bool) -> Result<(), String> {
+    let (own, lost) = (names(side.clone()), names(lost.clone()));
+    let partition = seen.cluster.partition.as_ref();
+    let cut = partition.is_some_and(|found| found.kind == "cut" && found.unreachable == lost);
+    let members = seen.running_nodes == own && seen.stopped_nodes == lost;
+    (members && cut && seen.cluster.quorum == quorum)
+        .then_some(())
+        .ok_or_else(|| format!("{seen:#?}"))
+}
+
+#[test]
+fn without_autoheal_sides_wait_for_a_join_and_one_makes_all_one() {
+    let network = Network::new(6);
+    let nodes = network.start_cluster_as(|launch| launch.env("CONVOKE_CLUSTER_AUTOHEAL", "false"));
+    let sides: [Hosts; 2] = [1..=3, 4..=6];
+    network.cut(&Cut::sides(&sides));
+    let apart = || {
+        nodes.iter().enumerate().try_for_each(|(place, node)| {
+            let side = usize::from(place >= 3);
+            check(&node.status()?, &sides[side], &sides[1 - side], false)
+        })
+    };
+    eventually("both sides see the cut", PATIENCE, apart);
+    // What was sent to the lost before they were found dead would arrive after all.
+    throughout("nothing is under way any more", UNDER_WAY, apart);
+    network.mend();
+    throughout("they stay apart", HEALS, apart);
+    nodes[0].join(&nodes[4].name);
+    Node::wait_until_one_within(&nodes.iter().collect::<Vec<_>>(), PATIENCE);
+    for node in &nodes {
+        eventually("it tells that the partition is healed", PATIENCE, || {
+            let mut events = node.events();
+            events.retain(|event| event.event == "partition_healed");
+            let sides: Vec<_> = events.iter().map(|event| event.sides).collect();
+            (sides == [Some(2)])
+                .then_some(())
+                .ok_or_else(|| format!("{events:?}"))
+        });
+    }
+}
+
+/// The operator's contract has no quorum among the reasons to refuse a join: a fleet that has lost
+/// most of its hosts for good takes in new ones. They count as everybody does, who lacks them.
+#[test]
+fn a_side_without_quorum_lets_newcomers_in_who_see_what_it_lacks() {
+    let network = Network::new(6);
+    let mut nodes = Node::start_all((1..=5).map(|n| network.launch(n)));
+    for node in &nodes[1..] {
+        node.join(&nodes[0].name);
+    }
+    Node::wait_until_one(&nodes.iter().collect::<Vec<_>>());
+    let (most, few): (Hosts, Hosts) = (1..=3, 4..=5);
+    network.cut(&Cut::sides(&[most.clone(), 4..=6]));
+    eventually("both sides see the cut", PATIENCE, || {
+        let (large, small) = nodes.split_at(3);
+        let mut large = large.iter();
+        large.try_for_each(|node| check(&node.status()?, &most, &few, true))?;
+        let mut small = small.iter();
+        small.try_for_each(|node| check(&node.status()?, &few, &most, false))
+    });
+    let newcomer = network.launch(6).start();
+    newcomer.join(&nodes[4].name);
+    nodes.push(newcomer);
+    // Three of six are no majority.
+    eventually("all of them see the same", PATIENCE, || {
+        let mut small = nodes[3..].iter();
+        small.try_for_each(|node| check(&node.status()?, &(4..=6), &most, false))
+    });
+    network.mend();
+    Node::wait_until_one_within(&nodes.iter().collect::<Vec<_>>(), PATIENCE);
+    for node in &nodes {
+        assert!(node.view().cluster.quorum, "{:#?}", node.view());
+    }
+}
