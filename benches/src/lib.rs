@@ -1,5 +1,5 @@
-//! What the benches share: clusters of plausible members, an engine in a [`crowd`] of them; the [`proof`]; and [`convergence`], of real
-//! nodes.
+//! What the benches share: clusters of plausible members, an engine in a [`crowd`] of them; the
+//! [`proof`]; and [`convergence`], of real nodes.
 
 pub mod convergence;
 pub mod crowd;

@@ -68,9 +68,11 @@ fn end(mut child: Child, limit: Duration) -> Result<Outcome, Error> {
     if !status.success() {
         let words = complaint.trim();
         return Err(match words.strip_prefix("unshare: ") {
-            Some(words) => Error::NoNamespace(words.to_owned()),
-            None if words.is_empty() => Error::NoOutcome(format!("the process ended: {status}")),
-            None => Error::NoOutcome(words.to_owned()),
+            Some(words) if !words.starts_with("failed to execute") => {
+                Error::NoNamespace(words.to_owned())
+            }
+            _ if words.is_empty() => Error::NoOutcome(format!("the process ended: {status}")),
+            _ => Error::NoOutcome(words.to_owned()),
         });
     }
     serde_json::from_str(&said).map_err(|error| Error::NoOutcome(format!("{error} in {said:?}")))

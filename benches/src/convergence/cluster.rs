@@ -83,6 +83,11 @@ impl<S: Subject> Cluster<S> {
         (0..self.nodes.len()).collect()
     }
 
+    /// How many connections they hold open, all together, each end counted.
+    pub(super) fn connections(&self) -> Option<u64> {
+        self.nodes.iter().map(S::connections).sum()
+    }
+
     /// What they see.
     pub(super) fn views(&self) -> &Views {
         &self.views

@@ -56,6 +56,10 @@ impl Subject for Convoke {
         node.leave().await.map_err(|error| error.to_string())
     }
 
+    fn connections(node: &Node) -> Option<u64> {
+        Some(node.stats().connections)
+    }
+
     fn abort(node: &Node) {
         node.abort();
     }

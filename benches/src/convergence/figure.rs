@@ -57,6 +57,8 @@ pub(super) enum Quantity {
     Packets,
     /// What the process holds more than before its first node, per node.
     Memory,
+    /// Open connections per node.
+    Connections,
     /// How often a node found another one dead that was not.
     FalseFailures,
     /// How many nodes were found dead that were not.
@@ -129,6 +131,7 @@ impl Quantity {
             Self::Bytes => "B/node/s",
             Self::Packets => "packets/node/s",
             Self::Memory => "memory, MB/node",
+            Self::Connections => "connections/node",
             Self::FalseFailures => "false failures",
             Self::WronglyFailed => "nodes wrongly failed",
         }

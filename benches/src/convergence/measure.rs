@@ -89,6 +89,9 @@ impl<S: Subject> Round<'_, S> {
         outcome.is(Quantity::Bytes, used.bytes as f64 / node_seconds);
         outcome.is(Quantity::Packets, used.packets as f64 / node_seconds);
         outcome.is(Quantity::Memory, held as f64 / 1e6 / nodes);
+        if let Some(connections) = cluster.connections() {
+            outcome.is(Quantity::Connections, connections as f64 / nodes);
+        }
         Self::count_failures(&cluster, &mut outcome);
         Ok(outcome)
     }

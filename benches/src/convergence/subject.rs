@@ -23,6 +23,11 @@ pub(super) trait Subject: Send + Sync + 'static {
     /// Has the node say goodbye. It need not run afterwards.
     fn leave(node: Self::Node) -> impl Future<Output = Result<(), String>> + Send;
 
+    /// How many connections the node holds open, where it has such.
+    fn connections(_node: &Self::Node) -> Option<u64> {
+        None
+    }
+
     /// Ends the node without a word.
     fn abort(node: &Self::Node);
 }
