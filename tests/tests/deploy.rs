@@ -263,7 +263,7 @@ fn the_unit_tells_systemd_what_the_program_does() {
         ("Type", "notify"),
         ("ExecStart", "/usr/local/bin/convoke start"),
         ("Restart", "on-failure"),
-        ("RestartPreventExitStatus", "78 79"),
+        ("RestartPreventExitStatus", "78"),
         ("NoNewPrivileges", "yes"),
         ("ProtectSystem", "strict"),
         ("CapabilityBoundingSet", ""),

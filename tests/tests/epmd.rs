@@ -190,6 +190,16 @@ fn two_nodes_of_a_host_share_a_range_of_ports_with_their_own() {
     two_nodes_of_a_host(Server::Ours);
 }
 
+#[test]
+fn a_second_node_of_a_host_is_told_how_to_have_more_ports_than_the_one() {
+    let ground = Ground::new(Server::Ours);
+    let address = ground.fleet.address(1);
+    let _first = ground.launch(&format!("first@{address}")).start();
+    let second = ground.launch(&format!("second@{address}")).run_to_end();
+    let words = ["6369", "node.dist_listen_max"];
+    second.expect_code(78).expect_complaint(&words);
+}
+
 fn a_taken_name(server: Server) {
     let ground = Ground::new(server);
     let mut first = ground

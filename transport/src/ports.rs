@@ -32,7 +32,12 @@ impl Ports {
             None => {
                 let ports = options.port_map.gossip_ports(&options.name)?;
                 let host = host_address(&options.name).await?;
-                bind_first(network, host, ports)?
+                // A port that a service keeps is one of a range, which may be widened.
+                let setting = match options.port_map.is_fixed() {
+                    true => "node.listen",
+                    false => "node.dist_listen_max",
+                };
+                bind_first(network, host, ports, setting)?
             }
         };
         let mut warnings = Vec::new();
@@ -93,15 +98,11 @@ fn bind_first(
     network: &dyn Network,
     host: IpAddr,
     ports: RangeInclusive<u16>,
+    setting: &'static str,
 ) -> Result<(Arc<dyn AsyncUdpSocket>, SocketAddr), StartError> {
     let (first, last) = (*ports.start(), *ports.end());
     for port in ports {
-        match bind(
-            network,
-            SocketAddr::new(host, port),
-            "gossip",
-            "node.listen",
-        ) {
+        match bind(network, SocketAddr::new(host, port), "gossip", setting) {
             Err(StartError::PortTaken { .. }) if first < last => {}
             bound => return bound,
         }

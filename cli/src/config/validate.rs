@@ -247,7 +247,7 @@ fn mcast(settings: &Settings) -> Option<Finding> {
     let key = match error {
         McastOptionsError::Group(_) => "cluster.mcast.addr",
         McastOptionsError::Ports => "cluster.mcast.ports",
-        McastOptionsError::Family { .. } => "cluster.mcast.iface",
+        McastOptionsError::Link(_) | McastOptionsError::Family { .. } => "cluster.mcast.iface",
     };
     Some((key, error.to_string()))
 }
