@@ -8,6 +8,10 @@ use crate::figures;
 use crate::ground::{Ground, HOSTS, PATIENCE, lasting};
 
 const AUTOCLEAN: Duration = Duration::from_secs(10);
+/// Whoever failed is forgotten everywhere within this time of its death, as a rule …
+const FORGOTTEN: Duration = Duration::from_secs(15);
+/// … and a member everywhere within this time of its next start.
+const BACK: Duration = Duration::from_secs(3);
 
 /// Kills the last node, waits until all others have forgotten it, and for a while longer.
 fn kill_until_forgotten(ground: &mut Ground) {
@@ -22,9 +26,10 @@ fn kill_until_forgotten(ground: &mut Ground) {
         })
     };
     eventually("all have forgotten it", PATIENCE + AUTOCLEAN, forgotten);
-    figures::tell(
+    figures::expect(
         "autoclean of 10 s: forgotten everywhere, after the crash",
         &[killed.elapsed()],
+        FORGOTTEN,
     );
     let rest = lasting(20, 60).saturating_sub(killed.elapsed());
     throughout("nothing brings it back", rest, forgotten);
@@ -36,9 +41,10 @@ fn return_as(ground: &mut Ground, what: &str, change: impl FnOnce(Launch) -> Lau
     let began = Instant::now();
     victim.restart_as(change);
     let took = ground.wait_until_one(began);
-    figures::tell(
+    figures::expect(
         &format!("back after it was forgotten, {what}: a member everywhere"),
         &[took],
+        BACK,
     );
 }
 
