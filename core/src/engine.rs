@@ -98,6 +98,10 @@ pub struct Acquaintance {
     pub address: SocketAddr,
     /// The last accepted fact about it. A weaker one is stale.
     pub standing: Standing,
+    /// Whether it was forgotten, with quorum, as one that was absent for too long. It is called all
+    /// the same, and nobody waits for it: it counts in no quorum, after a restart either.
+    #[serde(default)]
+    pub forgotten: bool,
 }
 
 /// What kind of goodbye a leave is.
@@ -239,7 +243,7 @@ impl Engine {
             .into_iter()
             .filter(|contact| contact.name.id() != me);
         for contact in strangers {
-            if admitted && contact.standing.state != State::Left {
+            if admitted && contact.standing.state != State::Left && !contact.forgotten {
                 engine.mates.insert(contact.name.id());
             }
             engine.roster.remember(contact);

@@ -506,7 +506,10 @@ impl Roster {
     /// Forgets an absent member; its life stays in the address book as a floor.
     pub(crate) fn forget(&mut self, id: NodeId) -> Option<Member> {
         let member = self.change(id, |roster| roster.shelf.take(id))?;
-        self.book.put(acquaintance(&member));
+        self.book.put(Acquaintance {
+            forgotten: true,
+            ..acquaintance(&member)
+        });
         Some(member)
     }
 
@@ -552,5 +555,6 @@ fn acquaintance(member: &Member) -> Acquaintance {
         name: member.profile.name.clone(),
         address: member.profile.address,
         standing: member.standing,
+        forgotten: false,
     }
 }

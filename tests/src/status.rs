@@ -98,6 +98,8 @@ pub struct Event {
     pub kind: Option<String>,
     /// Of a partition: who can't be reached.
     pub unreachable: Option<Vec<String>>,
+    /// Of a partition: since when it stands.
+    pub since: Option<String>,
     /// Of a partition that is healed: into how many groups the network had fallen.
     pub sides: Option<usize>,
 }

@@ -111,3 +111,30 @@ fn what_was_forgotten_does_not_come_back_by_a_sleeper_though_all_who_knew_were_r
     nodes.push(sleeper);
     Node::wait_until_one_within(&nodes.iter().collect::<Vec<_>>(), PATIENCE);
 }
+
+#[test]
+fn a_fleet_that_is_restarted_whole_does_not_wait_for_those_whom_it_forgot() {
+    let fleet = Fleet::new();
+    let mut nodes: Vec<Node> = (1..=5).map(|n| launch(&fleet, n, "1s").start()).collect();
+    one_cluster(&nodes);
+    // One after the other: the rest has quorum each time, and forgets it.
+    while nodes.len() > 2 {
+        let mut victim = nodes.pop().expect("more than two are left");
+        victim.kill();
+        for node in &nodes {
+            node.wait_for_state(&victim.name, "unknown", PATIENCE);
+        }
+    }
+    for node in &mut nodes {
+        assert_eq!(node.terminate().0, Some(0));
+    }
+    nodes.iter_mut().for_each(Node::restart);
+    Node::wait_until_one(&nodes.iter().collect::<Vec<_>>());
+    eventually("they have quorum", PATIENCE, || {
+        nodes.iter().try_for_each(|node| {
+            let seen = node.status()?;
+            let has = seen.cluster.quorum;
+            has.then_some(()).ok_or_else(|| format!("{seen:#?}"))
+        })
+    });
+}

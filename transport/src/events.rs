@@ -20,6 +20,9 @@ pub struct Notice {
     pub seq: u64,
     /// When it happened, by this host's clock.
     pub at: SystemTime,
+    /// Of a partition that was detected, and of a node that is down: since when, by this host's
+    /// clock. `None` of everything else.
+    pub since: Option<SystemTime>,
     /// What happened.
     pub event: Event,
 }
@@ -62,6 +65,7 @@ mod tests {
         Arc::new(Notice {
             seq,
             at: SystemTime::UNIX_EPOCH,
+            since: None,
             event: Event::QuorumLost,
         })
     }

@@ -155,6 +155,7 @@ impl Publisher {
             let notice = Notice {
                 seq: self.seq,
                 at: self.clock.wall(now),
+                since: since(&event).map(|since| self.clock.wall(since)),
                 event,
             };
             // An error means that nobody listens.
@@ -198,6 +199,15 @@ impl Publisher {
             size: engine.size(),
             members: self.members.clone(),
         }
+    }
+}
+
+/// Since when what an event tells of stands.
+fn since(event: &Event) -> Option<Instant> {
+    match event {
+        Event::PartitionDetected(partition) => Some(partition.since),
+        Event::Downed(downed) => Some(downed.since),
+        _ => None,
     }
 }
 

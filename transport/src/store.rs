@@ -340,6 +340,7 @@ mod tests {
                 name: name("b1@::1"),
                 address,
                 standing: Standing::failed(life),
+                forgotten: true,
             }],
             tombstones: vec![(NodeId(u64::MAX - 1), Admission(7))],
         }

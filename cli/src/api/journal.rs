@@ -167,6 +167,7 @@ mod tests {
         Notice {
             seq,
             at,
+            since: None,
             event: Event::QuorumLost,
         }
     }

@@ -240,6 +240,9 @@ pub(crate) struct Detail {
     pub(crate) share: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) quorum: Option<bool>,
+    /// Of a partition, and of a node that is down: since when.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) since: Option<String>,
     /// Of a failure: whether the member's port refuses, else the member is silent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) refused: Option<bool>,
@@ -348,7 +351,10 @@ impl EventObject {
             at: rfc3339(notice.at),
             seq: notice.seq,
             event: event.into(),
-            detail,
+            detail: Detail {
+                since: notice.since.map(rfc3339),
+                ..detail
+            },
         }
     }
 

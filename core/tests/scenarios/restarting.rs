@@ -222,3 +222,28 @@ fn a_rolling_restart_fails_nobody() {
     assert!(world.is_converged(), "{}", world.describe());
     assert_eq!(world.count("failed", since), 0);
 }
+
+#[test]
+fn who_was_forgotten_is_not_waited_for_by_a_fleet_that_is_restarted_whole() {
+    let mut world = World::new(32);
+    world.config.autoclean = Some(s(30));
+    world.grow(8);
+    // One after the other, so that the rest has quorum, and forgets it.
+    for dead in 3..8 {
+        world.crash(dead);
+        let forgotten = world.run_until(s(60), |w| w.all_hold(dead, Health::Unknown));
+        assert!(forgotten.is_some(), "{}", world.describe());
+    }
+    world.run_for(s(10));
+    (0..3).for_each(|number| world.crash(number));
+    (0..3).for_each(|number| world.start(number));
+    let one = world.run_until(s(15), |w| w.agree(&[0, 1, 2]));
+    assert!(one.is_some(), "{}", world.describe());
+    for number in 0..3 {
+        assert!(world.nodes[number].engine().has_quorum(), "n{number}");
+    }
+    // What was forgotten is a member again when it comes back.
+    world.start(5);
+    let back = world.run_until(s(15), |w| w.agree(&[0, 1, 2, 5]));
+    assert!(back.is_some(), "{}", world.describe());
+}

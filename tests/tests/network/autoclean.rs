@@ -8,9 +8,14 @@ use crate::figures;
 use crate::ground::{Ground, HOSTS, PATIENCE, lasting};
 
 const AUTOCLEAN: Duration = Duration::from_secs(10);
+/// Whoever failed is forgotten everywhere within this time of its death, as a rule …
+const FORGOTTEN: Duration = Duration::from_secs(15);
+/// … and a member everywhere within this time of its next start.
+const BACK: Duration = Duration::from_secs(3);
 
-/// Kills the last node, waits until all others have forgotten it, and for a while longer.
-fn kill_until_forgotten(ground: &mut Ground) {
+/// Kills the last node, waits until all others have forgotten it, and for a while longer. Says how
+/// long they took.
+fn kill_until_forgotten(ground: &mut Ground) -> Duration {
     let (victim, others) = ground.nodes.split_last_mut().expect("twelve nodes");
     victim.kill();
     let killed = Instant::now();
@@ -22,12 +27,10 @@ fn kill_until_forgotten(ground: &mut Ground) {
         })
     };
     eventually("all have forgotten it", PATIENCE + AUTOCLEAN, forgotten);
-    figures::tell(
-        "autoclean of 10 s: forgotten everywhere, after the crash",
-        &[killed.elapsed()],
-    );
+    let took = killed.elapsed();
     let rest = lasting(20, 60).saturating_sub(killed.elapsed());
     throughout("nothing brings it back", rest, forgotten);
+    took
 }
 
 /// Starts the last node again in this way: it must be a member by itself.
@@ -36,22 +39,28 @@ fn return_as(ground: &mut Ground, what: &str, change: impl FnOnce(Launch) -> Lau
     let began = Instant::now();
     victim.restart_as(change);
     let took = ground.wait_until_one(began);
-    figures::tell(
+    figures::expect(
         &format!("back after it was forgotten, {what}: a member everywhere"),
         &[took],
+        BACK,
     );
 }
 
 #[test]
 fn the_forgotten_come_back_with_any_clock() {
     let mut ground = Ground::start_as(|launch| launch.env("CONVOKE_CLUSTER_AUTOCLEAN", "10s"));
-    kill_until_forgotten(&mut ground);
+    let mut took = vec![kill_until_forgotten(&mut ground)];
     return_as(&mut ground, "same clock", |launch| launch);
     for (what, offset) in [("an hour behind", -3600), ("an hour ahead", 3600)] {
-        kill_until_forgotten(&mut ground);
+        took.push(kill_until_forgotten(&mut ground));
         return_as(&mut ground, what, |launch| launch.with_clock(offset));
         expect_offset(&ground, offset);
     }
+    figures::expect(
+        "autoclean of 10 s: forgotten everywhere, after the crash",
+        &took,
+        FORGOTTEN,
+    );
     let marks = ground.mark();
     throughout("it stays", Duration::from_secs(10), || {
         let seen = ground.nodes[0].status()?;

@@ -11,6 +11,9 @@ pub(crate) const HOSTS: u8 = 12;
 /// The end of patience, on the slowest machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(40);
 
+/// After the network's return all are one cluster within this time, as a rule.
+pub(crate) const HEALED: Duration = Duration::from_secs(2);
+
 /// How often a scenario is played.
 pub(crate) fn rounds() -> usize {
     convoke_tests::rounds(1, 5)
@@ -73,8 +76,8 @@ impl Ground {
         self.nodes[place].events_since(marks.0[place])
     }
 
-    /// Asserts that each of these nodes saw a partition since, last of this kind, and once that it
-    /// was healed: that the network had fallen into so many sides.
+    /// Asserts that each of these nodes saw a partition since, last of this kind, which had begun
+    /// before, and once that it was healed: that the network had fallen into so many sides.
     #[track_caller]
     pub(crate) fn expect_healed(&self, hosts: &Hosts, marks: &Marks, kind: &str, sides: usize) {
         for n in hosts.clone() {
@@ -83,9 +86,13 @@ impl Ground {
                 let event = event.to_owned();
                 events.iter().filter(move |found| found.event == event)
             };
-            let mut kinds = of("partition_detected").map(|found| found.kind.as_deref());
+            let detected = of("partition_detected").next_back();
+            let named = detected.is_some_and(|found| {
+                let began = found.since.as_ref().is_some_and(|since| *since < found.at);
+                began && found.kind.as_deref() == Some(kind)
+            });
             let healed: Vec<_> = of("partition_healed").map(|found| found.sides).collect();
-            let right = kinds.next_back() == Some(Some(kind)) && healed == [Some(sides)];
+            let right = named && healed == [Some(sides)];
             assert!(right, "{} saw {events:#?}", Network::name(n));
         }
     }

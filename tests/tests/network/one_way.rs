@@ -5,7 +5,7 @@ use std::time::Instant;
 use convoke_tests::{Cut, Hosts, Status, eventually, throughout};
 
 use crate::figures;
-use crate::ground::{Ground, HOSTS, PATIENCE, lasting, names, rounds};
+use crate::ground::{Ground, HEALED, HOSTS, PATIENCE, lasting, names, rounds};
 
 const LAST: u8 = HOSTS;
 
@@ -55,7 +55,7 @@ fn play_single(what: &str, cut: &Cut, kind: &str) {
         ground.expect_no_partition(&others, &marks);
     }
     figures::tell(&format!("{what}: the right verdict everywhere"), &noticed);
-    figures::tell(&format!("{what}: one cluster again"), &healed);
+    figures::expect(&format!("{what}: one cluster again"), &healed, HEALED);
 }
 
 #[test]
@@ -119,5 +119,9 @@ fn a_half_that_does_not_hear_the_other() {
         "one half deaf to the other: the right verdict everywhere",
         &noticed,
     );
-    figures::tell("one half deaf to the other: one cluster again", &healed);
+    figures::expect(
+        "one half deaf to the other: one cluster again",
+        &healed,
+        HEALED,
+    );
 }

@@ -6,7 +6,10 @@ use std::time::{Duration, Instant};
 use convoke_tests::{Cut, Hosts, Status, eventually, throughout};
 
 use crate::figures;
-use crate::ground::{Ground, HOSTS, Marks, PATIENCE, long, names};
+use crate::ground::{Ground, HEALED, HOSTS, Marks, PATIENCE, long, names};
+
+/// The nodes of a side come to their verdict within this time of each other.
+const SPREAD: Duration = Duration::from_secs(2);
 
 /// What a node of a side of `side` must say once it has noticed.
 fn check(seen: &Status, side: &Hosts) -> Result<(), String> {
@@ -104,8 +107,8 @@ fn play(what: &str, sides: &[Hosts], spans: &[u64]) {
     }
     assert!(ground.network.dropped() > 100, "the cut was real");
     figures::tell(&format!("{what}: the right verdict everywhere"), &noticed);
-    figures::tell(&format!("{what}: nodes of a side apart"), &apart);
-    figures::tell(&format!("{what}: one cluster again"), &healed);
+    figures::expect(&format!("{what}: nodes of a side apart"), &apart, SPREAD);
+    figures::expect(&format!("{what}: one cluster again"), &healed, HEALED);
 }
 
 /// How many seconds each of the cuts lasts, the last of many so long.

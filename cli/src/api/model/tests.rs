@@ -77,6 +77,7 @@ fn json(event: Event) -> String {
     let notice = Notice {
         seq: 3,
         at: SystemTime::UNIX_EPOCH,
+        since: None,
         event,
     };
     serde_json::to_string(&EventObject::of(&notice)).unwrap()
@@ -137,6 +138,27 @@ fn an_event_is_an_object_on_one_line() {
         ..member
     };
     assert!(json(Event::MemberRemoved(removed)).ends_with(r#""node":"a@10.0.0.1"}"#));
+}
+
+#[test]
+fn a_partition_tells_since_when_it_stands() {
+    let partition = convoke_core::output::Partition {
+        kind: PartitionKind::Cut,
+        unreachable: vec!["a@10.0.0.1".parse().unwrap()],
+        share: 0.5,
+        quorum: false,
+        since: convoke_core::Instant::ORIGIN,
+    };
+    let notice = Notice {
+        seq: 3,
+        at: SystemTime::UNIX_EPOCH + Duration::from_secs(9),
+        since: Some(SystemTime::UNIX_EPOCH + Duration::from_secs(4)),
+        event: Event::PartitionDetected(partition),
+    };
+    assert_eq!(
+        serde_json::to_string(&EventObject::of(&notice)).unwrap(),
+        r#"{"at":"1970-01-01T00:00:09.000Z","seq":3,"event":"partition_detected","kind":"cut","unreachable":["a@10.0.0.1"],"share":0.5,"quorum":false,"since":"1970-01-01T00:00:04.000Z"}"#
+    );
 }
 
 #[test]
