@@ -35,6 +35,8 @@ pub(crate) struct Knocks {
     at: BTreeMap<NodeId, Knock>,
     window: Instant,
     in_window: u32,
+    /// When a refusal last made this node look at the others that it observes.
+    looked: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -87,6 +89,15 @@ impl Knocks {
     pub(crate) fn is_refused(&self, id: NodeId, since: Instant) -> bool {
         let knock = self.at.get(&id);
         knock.is_some_and(|knock| knock.refused && knock.asked + PAUSE > since)
+    }
+
+    /// Whether a refusal is reason to look at others: once in `interval`, whoever forges refusals.
+    pub(crate) fn may_look_beside(&mut self, interval: Duration, now: Instant) -> bool {
+        let may = self.looked.is_none_or(|at| now.since(at) >= interval);
+        if may {
+            self.looked = Some(now);
+        }
+        may
     }
 
     /// The member lives, or is gone: what was refused says nothing about it any more.

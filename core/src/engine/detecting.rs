@@ -349,7 +349,7 @@ impl Engine {
     }
 
     /// Probes a member out of its turn, unless it was found silent a moment ago.
-    fn probe_besides(&mut self, now: Instant, target: NodeId) {
+    pub(super) fn probe_besides(&mut self, now: Instant, target: NodeId) {
         if !self.was_silent_within(self.config.suspicion_min, target, now) {
             self.probe_unless_probing(now, target);
         }

@@ -28,10 +28,23 @@ impl Engine {
         self.stats.refusals += 1;
         self.shorten_probe(now, id);
         self.shorten_trial(now, id);
+        self.look_beside(now, id);
         let examines = self.prober.is_probing(id) || self.jury.trial(id).is_some();
         if self.accuses(id) && !examines {
             let life = self.suspicions[&id].life;
             self.accuse(now, id, life, Way::Knock, true);
+        }
+    }
+
+    /// Killed processes rarely come alone, and news that is sent to another one uses up what its host
+    /// refuses: probes the other subjects out of their turn.
+    fn look_beside(&mut self, now: Instant, refused: NodeId) {
+        if !self.knocks.may_look_beside(self.config.probe_interval, now) {
+            return;
+        }
+        let subjects = self.refreshed_rings().subjects().to_vec();
+        for target in subjects.into_iter().filter(|&id| id != refused) {
+            self.probe_besides(now, target);
         }
     }
 
