@@ -89,7 +89,8 @@ pub enum Event {
     TagsChanged(Arc<Profile>),
     /// Several members fell silent together, or this node hears nobody.
     PartitionDetected(Partition),
-    /// The network is whole again.
+    /// The network is whole again. Where a single member was cut off, this is the first that the
+    /// others tell of it: until it was back, it could as well have crashed.
     PartitionHealed {
         /// For how long the partition stood.
         lasted: Duration,

@@ -13,6 +13,9 @@
 //!   a single one, or those whose ports refuse ................. no partition: failures
 //! ```
 //!
+//! A single one may have crashed, or be cut off: nobody can tell, until it comes back as the process
+//! that it was and names the side that it was on. That was a partition, and is told when it is over.
+//!
 //! What makes a verdict is told to everybody (who was found dead, and who of them is heard), so
 //! that all nodes of a side come to the same one. The base of the quorum is everyone who has not
 //! left or been removed, the failed included, so that no minority becomes its own majority by
@@ -125,6 +128,17 @@ pub(crate) struct PartitionWatch {
     alone: Option<PartitionKind>,
     /// The last one that stood, and when it ended.
     last: Option<(Standing, Instant)>,
+    /// Single members that came back since the last look, and had been cut off.
+    castaways: Option<Castaways>,
+}
+
+/// Single members whose silence looked like a failure, and that were cut off.
+#[derive(Debug)]
+struct Castaways {
+    /// When the first of them fell silent.
+    since: Instant,
+    /// The sides that they name.
+    sides: BTreeSet<NodeId>,
 }
 
 /// Whether this node reaches nobody of the `others` that it holds, and how. `was`: what it took
@@ -240,14 +254,40 @@ impl PartitionWatch {
 
     /// A member is back.
     pub(crate) fn on_returned(&mut self, id: NodeId, how: Return) {
-        if let Some(open) = self.open.as_mut().filter(|_| self.silent.contains_key(&id)) {
-            open.returned = true;
-            if let Return::Lived(side) = how {
-                open.lived = true;
-                open.sides.extend(side);
+        match (self.silent.get(&id).copied(), &mut self.open) {
+            (Some(_), Some(open)) => {
+                open.returned = true;
+                if let Return::Lived(side) = how {
+                    open.lived = true;
+                    open.sides.extend(side);
+                }
             }
+            (Some(silent), None) => {
+                if let Return::Lived(Some(side)) = how {
+                    self.on_castaway(side, silent);
+                }
+            }
+            (None, _) => {}
         }
         self.on_gone(id);
+    }
+
+    /// A single member was cut off since then, unless it is a straggler of the last partition.
+    fn on_castaway(&mut self, side: NodeId, silent: Instant) {
+        if self
+            .last
+            .as_ref()
+            .is_some_and(|(_, ended)| silent <= *ended)
+        {
+            return;
+        }
+        let castaways = self.castaways.get_or_insert_with(|| Castaways {
+            since: silent,
+            sides: BTreeSet::new(),
+        });
+        castaways.since = castaways.since.min(silent);
+        castaways.sides.insert(side);
+        self.dirty = true;
     }
 
     /// A member left, was removed or forgotten, or did not fall silent but ended.
@@ -306,8 +346,12 @@ impl PartitionWatch {
         let kind = self.alone.or_else(|| self.kind_of_lost());
         let dirty = std::mem::take(&mut self.dirty);
         let grown = std::mem::take(&mut self.grown);
+        let castaways = self.castaways.take();
         match (&mut self.open, kind) {
-            (None, None) => Verdict::Same,
+            (None, None) => castaways.map_or(Verdict::Same, |castaways| Verdict::Healed {
+                lasted: now.since(castaways.since),
+                sides: 1 + castaways.sides.len(),
+            }),
             (Some(_), None) => self.close(now),
             (Some(open), Some(kind)) if open.kind == kind => {
                 if dirty {
@@ -509,6 +553,36 @@ mod tests {
         assert_eq!(sides(&[one, Return::Lived(None)]), 2);
         assert_eq!(sides(&[Return::Lived(None), Return::Restarted]), 2);
         assert_eq!(sides(&[Return::Restarted, Return::Restarted]), 1);
+    }
+
+    #[test]
+    fn a_single_one_that_names_its_side_was_cut_off() {
+        let back = |how| {
+            let mut watch = Watch::default();
+            watch.falls_silent(7, 10);
+            assert_eq!(watch.look(HEARS, 10), Verdict::Same);
+            watch.returns(7, how);
+            let seen = watch.look(HEARS, 30);
+            assert_eq!(watch.look(HEARS, 31), Verdict::Same, "it is told once");
+            seen
+        };
+        let lasted = Duration::from_secs(20);
+        let healed = Verdict::Healed { lasted, sides: 2 };
+        assert_eq!(back(Return::Lived(Some(NodeId(7)))), healed);
+        assert_eq!(back(Return::Lived(None)), Verdict::Same, "it stood still");
+        assert_eq!(back(Return::Restarted), Verdict::Same);
+    }
+
+    #[test]
+    fn a_straggler_of_a_partition_is_no_other_one() {
+        let mut watch = Watch::default();
+        watch.falls_silent(9, 0);
+        (1..=2).for_each(|id| watch.falls_silent(id, 30));
+        watch.look(HEARS, 30);
+        (1..=2).for_each(|id| watch.returns(id, BACK));
+        assert!(matches!(watch.look(HEARS, 40), Verdict::Healed { .. }));
+        watch.returns(9, BACK);
+        assert_eq!(watch.look(HEARS, 41), Verdict::Same);
     }
 
     #[test]

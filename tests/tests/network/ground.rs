@@ -107,6 +107,19 @@ impl Ground {
         }
     }
 
+    /// Asserts that each of these nodes saw no partition come, and once that one was healed: that a
+    /// single one was cut off shows when it is back.
+    #[track_caller]
+    pub(crate) fn expect_castaway(&self, hosts: &Hosts, marks: &Marks) {
+        for n in hosts.clone() {
+            let mut events = self.since(marks, n);
+            events.retain(|event| event.event.starts_with("partition_"));
+            let seen: Vec<_> = events.iter().map(|e| (e.event.as_str(), e.sides)).collect();
+            let right = seen == [("partition_healed", Some(2))];
+            assert!(right, "{} saw {events:#?}", Network::name(n));
+        }
+    }
+
     /// Asserts that none of these nodes has found one of them failed.
     #[track_caller]
     pub(crate) fn expect_none_failed_among(&self, hosts: &Hosts, marks: &Marks) {

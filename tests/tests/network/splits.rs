@@ -72,7 +72,7 @@ fn check_events(ground: &Ground, sides: &[Hosts], marks: &Marks) {
     for side in sides {
         ground.expect_none_failed_among(side, marks);
         if !sees_partition(side) {
-            ground.expect_no_partition(side, marks);
+            ground.expect_castaway(side, marks);
         } else if side.len() == 1 {
             // Who was alone can't tell how the others were parted.
             ground.expect_healed(side, marks, "isolated", 2);
