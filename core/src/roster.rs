@@ -196,12 +196,15 @@ impl Roster {
         self.book.callable()
     }
 
-    /// Somebody of the address book who is not a member, and not known to be elsewhere.
-    pub(crate) fn random_acquaintance(&self, rng: &mut fastrand::Rng) -> Option<&Acquaintance> {
-        let strangers = self
-            .book
-            .iter()
-            .filter(|(id, _)| !self.shelf.contains(*id) && !self.book.is_elsewhere(*id));
+    /// Somebody of the address book who `fits`, is not a member, and not known to be elsewhere.
+    pub(crate) fn random_acquaintance(
+        &self,
+        rng: &mut fastrand::Rng,
+        fits: impl Fn(&Acquaintance) -> bool,
+    ) -> Option<&Acquaintance> {
+        let strangers = self.book.iter().filter(|&(id, entry)| {
+            !self.shelf.contains(id) && !self.book.is_elsewhere(id) && fits(entry)
+        });
         let count = strangers.clone().count();
         (count > 0).then(|| {
             strangers
@@ -426,7 +429,12 @@ impl Roster {
         age: u32,
     ) -> Transition {
         match self.book.get(id) {
-            Some(floor) if !standing.is_present() && standing <= floor.standing => {
+            // Who was only written down over a restart is shown as the others show it.
+            Some(floor)
+                if !standing.is_present()
+                    && (standing < floor.standing
+                        || (floor.forgotten && standing == floor.standing)) =>
+            {
                 return Transition::Stale;
             }
             Some(floor) if standing < floor.standing => {

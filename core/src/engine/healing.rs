@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::Engine;
+use super::{Acquaintance, Engine};
 use crate::case::What;
-use crate::member::{Admission, Standing};
+use crate::member::{Admission, Standing, State};
 use crate::message::{Contact, Intent, Message, Ping, Rumor};
 use crate::name::NodeId;
 use crate::output::{Class, Event, MemberEvent, Target};
@@ -50,7 +50,7 @@ impl Engine {
         self.heal_turns = self.heal_turns.wrapping_add(1);
         let failed = self.random_failed();
         let from_book = if self.heal_turns.is_multiple_of(BOOK_TURN) {
-            self.roster.random_acquaintance(&mut self.rng)
+            self.roster.random_acquaintance(&mut self.rng, |_| true)
         } else {
             None
         };
@@ -125,7 +125,7 @@ impl Engine {
         }
         let mut contacts: Vec<Contact> = Vec::new();
         for _ in 0..RETURN_CONTACTS {
-            let Some(entry) = self.roster.random_acquaintance(&mut self.rng) else {
+            let Some(entry) = self.random_mate() else {
                 break;
             };
             let contact = Contact {
@@ -155,6 +155,16 @@ impl Engine {
             Timer::Return,
             now + self.returning.mul_f64(0.5 + self.rng.f64()),
         );
+    }
+
+    /// Somebody of the past. Where an operator is to heal, a node that had lost others stays on its
+    /// side, as long as there is anybody else in its memory.
+    fn random_mate(&mut self) -> Option<&Acquaintance> {
+        let healed = self.config.autoheal;
+        let fits = |entry: &Acquaintance| healed || entry.standing.state != State::Failed;
+        let (roster, rng) = (&self.roster, &mut self.rng);
+        let found = roster.random_acquaintance(rng, fits);
+        found.or_else(|| roster.random_acquaintance(rng, |_| true))
     }
 
     // ---- forgetting ----

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::leaving::Farewell;
 use super::{Departure, Engine};
-use crate::member::{Fingerprint, Life, Profile, Standing};
+use crate::member::{Fingerprint, Life, Profile, Standing, State};
 use crate::message::{
     Contact, Intent, JoinGranted, JoinRefused, JoinRequest, Message, Ping, Refusal, Rumor, SeqNo,
 };
@@ -157,10 +157,17 @@ impl Engine {
     }
 
     fn is_failed_at(&self, target: &Target) -> bool {
-        let mut failed = self.roster.members().filter(|(_, held)| held.is_failed());
+        let failed = self.roster.members().filter(|(_, held)| held.is_failed());
+        let failed = failed.map(|(id, held)| (id, held.profile.address));
+        // Who was failed when this node was started anew, and has not been met since.
+        let mates = self.mates.iter().filter_map(|&id| {
+            let entry = self.roster.acquaintance(id)?;
+            (entry.standing.state == State::Failed).then_some((id, entry.address))
+        });
+        let mut all = failed.chain(mates);
         match target {
-            Target::Node(contact) => failed.any(|(id, _)| id == contact.id()),
-            Target::Address(address) => failed.any(|(_, held)| held.profile.address == *address),
+            Target::Node(contact) => all.any(|(id, _)| id == contact.id()),
+            Target::Address(address) => all.any(|(_, at)| at == *address),
         }
     }
 

@@ -168,6 +168,32 @@ fn what_was_forgotten_does_not_come_back_by_an_old_copy() {
 }
 
 #[test]
+fn who_was_failed_before_a_restart_is_shown_again_and_who_was_forgotten_is_not() {
+    let gone = |incarnation| Rumor::Absent {
+        profile: profile(A, life(1, incarnation)),
+        standing: Standing::failed(life(1, incarnation)),
+        age: 60,
+        refused: false,
+        heard: false,
+    };
+    let learned = |forgotten, rumor: &Rumor| {
+        let mut roster = Roster::new(&Config::lan());
+        let held = after(&[alive(1, 5), failed(1, 5)]);
+        let entry = held.acquaintances(NodeId(1)).remove(0);
+        roster.remember(Acquaintance { forgotten, ..entry });
+        let transition = roster.apply(NOW, rumor);
+        assert!(
+            matches!(transition, Transition::Learned | Transition::Stale),
+            "{transition:?}"
+        );
+        roster.failed() == 1
+    };
+    assert!(learned(false, &gone(5)));
+    assert!(!learned(false, &gone(4)));
+    assert!(!learned(true, &gone(5)));
+}
+
+#[test]
 fn a_stale_copy_does_not_bring_back_one_who_said_that_it_is_elsewhere() {
     let mut roster = after(&[alive(1, 5), left(1, 5)]);
     roster.forget(id()).unwrap();
@@ -177,7 +203,11 @@ fn a_stale_copy_does_not_bring_back_one_who_said_that_it_is_elsewhere() {
         Transition::BelowFloor(_)
     ));
     let mut rng = fastrand::Rng::with_seed(1);
-    assert_eq!(roster.random_acquaintance(&mut rng), None, "nobody to call");
+    assert_eq!(
+        roster.random_acquaintance(&mut rng, |_| true),
+        None,
+        "nobody to call"
+    );
     assert_eq!(roster.strangers(), 0);
     assert!(matches!(
         roster.apply(NOW, &alive(1, 6)),

@@ -80,3 +80,51 @@ fn discovery_does_not_undo_it_and_brings_newcomers_all_the_same() {
     let one = world.run_until(s(3), World::is_converged);
     assert!(one.is_some(), "{}", world.describe());
 }
+
+#[test]
+fn who_is_started_anew_meanwhile_returns_to_its_own_side() {
+    for seed in 6..14 {
+        let (mut world, sides) = halves(seed, 8);
+        for number in 0..8 {
+            world.tell(number, |engine, _| engine.set_discovery(true));
+        }
+        for number in [0, 5] {
+            world.kill(number);
+            world.run_for(s(3));
+            world.start(number);
+            for other in (0..8).filter(|&other| other != number) {
+                let found = Target::Address(world.nodes[other].address);
+                world.tell(number, |engine, now| engine.propose(now, found));
+            }
+            let back = world.run_until(s(5), |w| sides.iter().all(|side| w.agree(side)));
+            assert!(back.is_some(), "{seed}: {}", world.describe());
+        }
+        world.run_for(s(60));
+        for side in &sides {
+            assert!(world.agree(side), "{seed}: {}", world.describe());
+        }
+        heal(&mut world, 0, 4);
+    }
+}
+
+#[test]
+fn a_side_that_is_started_anew_as_a_whole_stays_apart() {
+    for seed in 14..18 {
+        let (mut world, sides) = halves(seed, 8);
+        for &number in &sides[0] {
+            world.kill(number);
+        }
+        world.run_for(s(3));
+        for &number in &sides[0] {
+            world.start(number);
+        }
+        world.run_for(s(60));
+        for side in &sides {
+            assert!(world.agree(side), "{seed}: {}", world.describe());
+        }
+        // They lost nobody since they were started, and so tell of nothing that was healed.
+        assert_eq!(world.join(0, 4), Ok(()));
+        let one = world.run_until(s(3), World::is_converged);
+        assert!(one.is_some(), "{}", world.describe());
+    }
+}
