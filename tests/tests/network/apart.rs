@@ -26,7 +26,8 @@ fn check(seen: &Status, side: &Hosts, lost: &Hosts, quorum: bool) -> Result<(), 
 #[test]
 fn without_autoheal_sides_wait_for_a_join_and_one_makes_all_one() {
     let network = Network::new(6);
-    let nodes = network.start_cluster_as(|launch| launch.env("CONVOKE_CLUSTER_AUTOHEAL", "false"));
+    let mut nodes =
+        network.start_cluster_as(|launch| launch.env("CONVOKE_CLUSTER_AUTOHEAL", "false"));
     let sides: [Hosts; 2] = [1..=3, 4..=6];
     network.cut(&Cut::sides(&sides));
     let apart = || {
@@ -40,6 +41,11 @@ fn without_autoheal_sides_wait_for_a_join_and_one_makes_all_one() {
     throughout("nothing is under way any more", UNDER_WAY, apart);
     network.mend();
     throughout("they stay apart", HEALS, apart);
+    // One that is started anew is back on its own side, and sees what it lacks as the others do.
+    nodes[5].kill();
+    nodes[5].restart();
+    eventually("the one that was started anew is back", PATIENCE, apart);
+    throughout("they stay apart after that", UNDER_WAY, apart);
     nodes[0].join(&nodes[4].name);
     Node::wait_until_one_within(&nodes.iter().collect::<Vec<_>>(), PATIENCE);
     for node in &nodes {

@@ -1,11 +1,14 @@
 //! Processes that die on hosts that live.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use convoke_tests::{Launch, Status, eventually, throughout};
 
 use crate::figures;
 use crate::ground::{Ground, PATIENCE, lasting, long, names, rounds};
+
+/// By when all know of processes that were killed.
+const KNOWN: Duration = Duration::from_secs(2);
 
 /// So patient with the silent that, on the slowest machine, only refusals can be what is acted on.
 /// Where figures are wanted: as it ships.
@@ -56,5 +59,5 @@ fn four_killed_at_once_are_a_crash_and_no_partition() {
         }
         ground.wait_until_one(Instant::now());
     }
-    figures::tell("four of twelve killed: known to all", &known);
+    figures::expect("four of twelve killed: known to all", &known, KNOWN);
 }
