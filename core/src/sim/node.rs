@@ -92,7 +92,10 @@ pub(super) enum Stopped<P: Protocol> {
     /// It does.
     No,
     /// Nothing of it does.
-    Frozen,
+    Frozen {
+        /// What its clock shows until it runs again, where that stands still too.
+        shown: Option<Instant>,
+    },
     /// Its timers do; what it sends is held.
     Blocked(Vec<(Target, Class, P::Packet)>),
 }
@@ -248,7 +251,7 @@ impl<P: Protocol> Node<P> {
     pub fn is_running(&self) -> bool {
         self.process
             .as_ref()
-            .is_some_and(|process| !matches!(process.stopped, Stopped::Frozen))
+            .is_some_and(|process| !process.is_frozen())
     }
 
     /// Up, frozen or not.
@@ -275,8 +278,21 @@ impl<P: Protocol> Process<P> {
     }
 
     /// From now on its clock shows so much more.
-    pub(super) fn set_clock_forward(&mut self, micros: i64) {
+    pub(super) fn set_clock_forward(&mut self, time: Duration) {
+        let micros = i64::try_from(time.as_micros()).expect("less than an age");
         self.clock.ahead += micros;
+    }
+
+    /// Its clock shows this now, and goes on from there.
+    pub(super) fn set_clock(&mut self, now: Instant, shown: Instant) {
+        self.clock.set(now, shown);
+    }
+
+    /// From now on its clock runs so much faster, in millionths.
+    pub(super) fn set_drift(&mut self, now: Instant, ppm: i64) {
+        let shown = self.clock.shown(now);
+        self.clock.ppm = ppm;
+        self.clock.set(now, shown);
     }
 
     /// When its clock shows a time.
@@ -285,7 +301,7 @@ impl<P: Protocol> Process<P> {
     }
 
     pub(super) fn is_frozen(&self) -> bool {
-        matches!(self.stopped, Stopped::Frozen)
+        matches!(self.stopped, Stopped::Frozen { .. })
     }
 
     /// Whether it reads what comes.
@@ -320,6 +336,12 @@ impl Clock {
 
     fn shown(self, now: Instant) -> Instant {
         shift(scale(now, 1_000_000 + self.ppm, 1_000_000), self.ahead)
+    }
+
+    fn set(&mut self, now: Instant, shown: Instant) {
+        let scaled = Self::new(self.ppm).shown(now);
+        let micros = |at: Instant| i64::try_from(at.as_micros()).expect("less than an age");
+        self.ahead = micros(shown) - micros(scaled);
     }
 
     fn when(self, shown: Instant) -> Instant {

@@ -249,7 +249,16 @@ impl<P: Protocol> World<P> {
 
     /// Stops a process from running; what is sent to it waits in its socket's buffer.
     pub fn pause(&mut self, number: usize) {
-        self.nodes[number].process_mut().stopped = Stopped::Frozen;
+        self.nodes[number].process_mut().stopped = Stopped::Frozen { shown: None };
+    }
+
+    /// Suspends a process's host, and its clock with it: when it runs again, to itself it never
+    /// stopped.
+    pub fn suspend(&mut self, number: usize) {
+        let now = self.now;
+        let process = self.nodes[number].process_mut();
+        let shown = Some(process.clock(now));
+        process.stopped = Stopped::Frozen { shown };
     }
 
     /// Holds what a process sends and what is sent to it; its timers run on (Lifeguard §5).
@@ -259,17 +268,19 @@ impl<P: Protocol> World<P> {
 
     /// A process's clock jumps forward while it runs.
     pub fn set_clock_forward(&mut self, number: usize, time: Duration) {
-        let micros = i64::try_from(time.as_micros()).expect("less than an age");
-        self.nodes[number].process_mut().set_clock_forward(micros);
+        self.nodes[number].process_mut().set_clock_forward(time);
         self.settle(number);
     }
 
-    /// Lets a process that was frozen for `time` run again by a clock that stood still meanwhile:
-    /// its host was suspended, and to itself it never stopped.
-    pub fn resume_unaware(&mut self, number: usize, time: Duration) {
-        let micros = i64::try_from(time.as_micros()).expect("less than an age");
-        self.nodes[number].process_mut().set_clock_forward(-micros);
-        self.resume(number);
+    /// A host's clock runs so much faster from now on, in millionths.
+    pub fn set_drift(&mut self, number: usize, ppm: i64) {
+        let now = self.now;
+        let node = &mut self.nodes[number];
+        node.drift_ppm = ppm;
+        if let Some(process) = &mut node.process {
+            process.set_drift(now, ppm);
+            self.settle(number);
+        }
     }
 
     /// Lets a stopped process run again. What a blocked one wanted to send goes first, then it
@@ -289,7 +300,8 @@ impl<P: Protocol> World<P> {
                     self.transmit(number, to, class, packet);
                 }
             }
-            Stopped::Frozen if self.wakes.bool() => {
+            Stopped::Frozen { shown: Some(shown) } => process.set_clock(now, shown),
+            Stopped::Frozen { shown: None } if self.wakes.bool() => {
                 self.tell(number, |engine, time| engine.handle_timeout(time));
             }
             _ => {}

@@ -27,9 +27,9 @@ fn a_host_that_is_suspended_and_does_not_know_it_is_back_at_once() {
     for time in [2, 20, 600] {
         let mut world = settled(2, 16, Config::lan());
         let since = world.now;
-        world.pause(7);
+        world.suspend(7);
         world.run_for(s(time));
-        world.resume_unaware(7, s(time));
+        world.resume(7);
         let back = world.run_until(s(10), World::is_converged);
         assert!(back.is_some_and(|t| t < ms(100)), "{time} s: {back:?}");
         world.run_for(s(20));

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::super::check::Invariant;
 use super::super::ledger::WrongFailure;
 use super::super::network::Network;
+use super::super::node::SOCKET_PACKETS_MAX;
 use super::schedule::new_address;
 use super::storm::Storm;
 use crate::output::Signal;
@@ -34,13 +35,16 @@ impl Storm {
             repeated,
             held_up,
             bandwidth,
+            host_bandwidth,
             ..
         } = &mut self.world.network;
         (*loss, *repeated, *held_up, *bandwidth) = (0.0, 0.0, 0.0, None);
         host_loss.clear();
+        host_bandwidth.clear();
         self.world.network.mend();
         self.world.network.travel(super::super::report::Net::Lan);
         self.world.machine.slow = None;
+        self.world.socket_packets_max = SOCKET_PACKETS_MAX;
         for node in 0..self.world.nodes.len() {
             if self.is_up(node) && !self.runs(node) {
                 self.world.resume(node);

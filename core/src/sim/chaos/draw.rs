@@ -14,7 +14,7 @@ type Happening = fn(&mut Draft);
 
 /// How often something happens, and whether every seed has it: what ends a fault must not be
 /// missing.
-const KINDS: [(u32, bool, Happening); 21] = [
+const KINDS: [(u32, bool, Happening); 25] = [
     (4, false, Draft::crash),
     (5, true, Draft::start),
     (3, false, Draft::bounce),
@@ -23,6 +23,8 @@ const KINDS: [(u32, bool, Happening); 21] = [
     (3, false, Draft::stop),
     (4, true, Draft::resume),
     (1, false, Draft::slow),
+    (1, false, Draft::jump),
+    (1, false, Draft::drift),
     (3, false, Draft::join),
     (1, false, Draft::join_again),
     (2, false, Draft::leave),
@@ -35,6 +37,8 @@ const KINDS: [(u32, bool, Happening); 21] = [
     (1, false, Draft::lose_at_a_host),
     (1, false, Draft::disorder),
     (1, false, Draft::narrow),
+    (1, false, Draft::narrow_a_host),
+    (1, false, Draft::shrink),
     (1, false, Draft::travel),
 ];
 /// By how much a seed multiplies how often something happens.
@@ -232,10 +236,10 @@ impl Draft {
             return;
         }
         let Some(node) = self.somebody() else { return };
-        let step = if self.rng.bool() {
-            Step::Freeze(node)
-        } else {
-            Step::Block(node)
+        let step = match self.rng.u32(..3) {
+            0 => Step::Freeze(node),
+            1 => Step::Block(node),
+            _ => Step::Suspend(node),
         };
         self.push(step);
         self.stopped.insert(node);
@@ -255,6 +259,18 @@ impl Draft {
             Some(node) => self.push(Step::Slow(node, factor)),
             None => self.push(Step::Quicken),
         }
+    }
+
+    fn jump(&mut self) {
+        let Some(node) = self.somebody() else { return };
+        let time = self.pick(&[500, 2_000, 10_000, 60_000, 3_600_000, 86_400_000]);
+        self.push(Step::Jump(node, Duration::from_millis(time)));
+    }
+
+    fn drift(&mut self) {
+        let node = self.anybody();
+        let ppm = self.pick(&[0, -300_000, -5000, 5000, 300_000]);
+        self.push(Step::Drift(node, ppm));
     }
 
     // ---- commands ----
@@ -367,6 +383,22 @@ impl Draft {
     fn narrow(&mut self) {
         let bandwidth = self.pick(&[None, None, Some(3_000), Some(20_000), Some(200_000)]);
         self.push(Step::Bandwidth(bandwidth));
+    }
+
+    fn narrow_a_host(&mut self) {
+        let node = self.anybody();
+        let bandwidth = self.pick(&[None, Some(2_000), Some(20_000)]);
+        self.push(Step::HostBandwidth(node, bandwidth));
+    }
+
+    /// Queues hold little, or much.
+    fn shrink(&mut self) {
+        let step = if self.rng.bool() {
+            Step::Backlog(self.pick(&[2_000, 16_000, 64_000]))
+        } else {
+            Step::Socket(self.pick(&[4, 20, 500]))
+        };
+        self.push(step);
     }
 
     fn travel(&mut self) {

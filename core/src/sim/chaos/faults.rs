@@ -23,7 +23,10 @@ impl Storm {
             } => self.start(node, place, forgets, clock),
             Step::Freeze(node) => self.world.pause(node),
             Step::Block(node) => self.world.block(node),
+            Step::Suspend(node) => self.world.suspend(node),
             Step::Resume(node) => self.world.resume(node),
+            Step::Jump(node, time) => self.world.set_clock_forward(node, time),
+            Step::Drift(node, ppm) => self.world.set_drift(node, ppm),
             Step::Slow(node, factor) => self.world.machine.slow = Some((node, factor)),
             Step::Quicken => self.world.machine.slow = None,
             Step::Shutdown(node) => self.shut_down(node),
@@ -44,7 +47,8 @@ impl Storm {
                 forgets,
                 ..
             } => self.may_start(node, place, forgets),
-            Step::Freeze(node) | Step::Block(node) => self.runs(node),
+            Step::Freeze(node) | Step::Block(node) | Step::Suspend(node) => self.runs(node),
+            Step::Jump(node, _) => self.runs(node),
             Step::Slow(node, _) => self.runs(node) && !self.is_joining(node),
             Step::Resume(node) => self.is_up(node) && !self.runs(node),
             Step::Shutdown(node) => self.may_shut_down(node),
@@ -155,6 +159,16 @@ impl Storm {
                 network.bandwidth = *bandwidth;
                 network.backlog_bytes_max = bandwidth.map_or(u64::MAX, |rate| rate * 2);
             }
+            Step::HostBandwidth(node, bandwidth) => {
+                network.host_bandwidth.retain(|(host, _)| host != node);
+                let narrow = bandwidth.map(|rate| (*node, rate));
+                network.host_bandwidth.extend(narrow);
+                if let Some(rate) = bandwidth {
+                    network.backlog_bytes_max = network.backlog_bytes_max.min(rate * 2);
+                }
+            }
+            Step::Backlog(bytes) => network.backlog_bytes_max = *bytes,
+            Step::Socket(packets) => self.world.socket_packets_max = *packets,
             Step::Travel(net) => network.travel(*net),
             _ => unreachable!("every other step is about nodes"),
         }

@@ -51,12 +51,18 @@ pub enum Step {
     Freeze(usize),
     /// What a process sends is held, and what is sent to it; its timers run.
     Block(usize),
-    /// A process that was frozen or blocked runs again.
+    /// A host is suspended, and its clock stands still until it is resumed.
+    Suspend(usize),
+    /// A process that was frozen, blocked or suspended runs again.
     Resume(usize),
     /// Everything takes a node so many times longer than others. Of all nodes at most one is slow.
     Slow(usize, u32),
     /// No node is slow.
     Quicken,
+    /// The clock of a process that runs jumps forward.
+    Jump(usize, Duration),
+    /// A host's clock runs so much faster than others, in millionths.
+    Drift(usize, i64),
     /// A node (a newcomer, one that left or was removed, or one that is cut off) asks to be let in.
     Join {
         /// Which node.
@@ -102,6 +108,12 @@ pub enum Step {
     HoldUp(u8),
     /// What each host can send and receive, in bytes a second.
     Bandwidth(Option<u64>),
+    /// What one host can send and receive, in bytes a second.
+    HostBandwidth(usize, Option<u64>),
+    /// How many bytes wait for a narrow link, before more are dropped.
+    Backlog(u64),
+    /// How many packets a process's socket holds that it has not read.
+    Socket(usize),
     /// How long packets take.
     Travel(Net),
 }
@@ -210,9 +222,12 @@ impl fmt::Display for Step {
             }
             Self::Freeze(node) => write!(f, "n{node} is frozen"),
             Self::Block(node) => write!(f, "n{node}'s input and output are blocked"),
+            Self::Suspend(node) => write!(f, "n{node}'s host is suspended, and its clock"),
             Self::Resume(node) => write!(f, "n{node} resumes"),
             Self::Slow(node, factor) => write!(f, "n{node} is {factor} times slower"),
             Self::Quicken => write!(f, "nobody is slow"),
+            Self::Jump(node, time) => write!(f, "n{node}'s clock jumps by {time:?}"),
+            Self::Drift(node, ppm) => write!(f, "n{node}'s clock runs {ppm:+} ppm"),
             Self::Join { node, by } => write!(f, "n{node} joins n{by}"),
             Self::Leave(node) => write!(f, "n{node} leaves"),
             Self::ForceLeave { node, by } => write!(f, "n{by} removes n{node}"),
@@ -232,6 +247,10 @@ impl fmt::Display for Step {
             Self::HoldUp(share) => write!(f, "{share} % of packets held up"),
             Self::Bandwidth(Some(rate)) => write!(f, "{rate} bytes a second for each host"),
             Self::Bandwidth(None) => write!(f, "any bandwidth"),
+            Self::HostBandwidth(node, Some(rate)) => write!(f, "{rate} bytes a second for n{node}"),
+            Self::HostBandwidth(node, None) => write!(f, "any bandwidth for n{node}"),
+            Self::Backlog(bytes) => write!(f, "{bytes} bytes wait for a narrow link"),
+            Self::Socket(packets) => write!(f, "{packets} packets in a socket"),
             Self::Travel(net) => write!(f, "packets travel as in {net:?}"),
         }
     }

@@ -227,6 +227,8 @@ impl Storm {
             .machine
             .slow
             .is_some_and(|(slow, _)| slow == node);
+        let mut narrow = network.host_bandwidth.iter();
+        let slow = slow || narrow.any(|&(host, _)| host == node);
         let alone = slow || lossy.any(|&(host, ..)| host == node);
         let runs = |node: usize| {
             let process = self.world.nodes[node].process.as_ref();

@@ -64,6 +64,7 @@ fn every_fault_is_drawn_and_most_steps_make_sense() {
         }
     }
     let all = [
+        "Backlog",
         "Bandwidth",
         "Block",
         "Crash",
@@ -72,11 +73,14 @@ fn every_fault_is_drawn_and_most_steps_make_sense() {
         "CutLink",
         "CutOneWay",
         "CutPair",
+        "Drift",
         "ForceLeave",
         "Freeze",
         "HoldUp",
+        "HostBandwidth",
         "HostLoss",
         "Join",
+        "Jump",
         "Kill",
         "Leave",
         "Loss",
@@ -86,7 +90,9 @@ fn every_fault_is_drawn_and_most_steps_make_sense() {
         "Resume",
         "Shutdown",
         "Slow",
+        "Socket",
         "Start",
+        "Suspend",
         "Travel",
     ];
     assert!(kinds.iter().eq(all.iter()), "{kinds:?}");
