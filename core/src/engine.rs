@@ -217,7 +217,7 @@ impl Engine {
             flaps: Flaps::default(),
             jury: Jury::default(),
             knocks: Knocks::default(),
-            gossip: Dissemination::new(&config, now),
+            gossip: Dissemination::new(&config, me, now),
             divergence: Divergence::default(),
             watch: PartitionWatch::default(),
             partition: None,
