@@ -1,6 +1,7 @@
-//! What the benches share: clusters of plausible members, an engine in a [`crowd`] of them; the
-//! [`proof`]; and [`convergence`], of real nodes.
+//! What the benches share: clusters of plausible members, an engine in a [`crowd`] of them, two in
+//! a [`comparison`]; the [`proof`]; and [`convergence`], of real nodes.
 
+pub mod comparison;
 pub mod convergence;
 pub mod crowd;
 pub mod proof;
