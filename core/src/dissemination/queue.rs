@@ -4,8 +4,7 @@
 //! to go) costs a few steps in a tree, however many wait. Only the end of a slow tick, and an
 //! agreement, pass over all of them.
 
-use std::cmp::Reverse;
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use crate::message::Rumor;
 use crate::name::NodeId;
@@ -55,7 +54,7 @@ impl Queue {
     }
 
     pub(super) fn has_fresh(&self) -> bool {
-        let first = self.order.turns.first();
+        let first = self.order.turns.first_key_value();
         first.is_some_and(|(turn, _)| *turn < Turn::FIRST_DUE)
     }
 
@@ -75,16 +74,15 @@ impl Queue {
         };
         self.order.enter(id, queued.place(self.retransmits_max));
         if let Some(older) = self.rumors.insert(id, queued) {
-            self.order.leave(id, older.place(self.retransmits_max));
+            self.order.leave(older.place(self.retransmits_max));
         }
     }
 
     /// Drops the one that matters least: of the least urgent, the oldest.
     pub(super) fn drop_least(&mut self) {
-        if let Some(&(_, _, id)) = self.order.ages.first()
-            && let Some(queued) = self.rumors.swap_remove(&id)
-        {
-            self.order.leave(id, queued.place(self.retransmits_max));
+        let least = self.order.ages.pop_first();
+        if let Some(queued) = least.and_then(|(_, id)| self.rumors.swap_remove(&id)) {
+            self.order.step_out(queued.place(self.retransmits_max));
         }
     }
 
@@ -101,8 +99,8 @@ impl Queue {
     /// Takes what is fresh, the most urgent first, then the oldest, so many at the most: each with
     /// the peer that it came from.
     pub(super) fn take_fresh(&mut self, max: usize) -> Vec<(Rumor, Option<NodeId>)> {
-        let fresh = self.order.turns.range(..Order::FIRST_DUE).take(max);
-        let fresh: Vec<_> = fresh.map(|&(_, id)| id).collect();
+        let fresh = self.order.turns.range(..Turn::FIRST_DUE).take(max);
+        let fresh: Vec<_> = fresh.map(|(_, &id)| id).collect();
         let taken = fresh.into_iter().filter_map(|id| {
             let queued = self.change(id, |queued| queued.fresh = false)?;
             Some((queued.rumor.clone(), queued.from))
@@ -123,7 +121,7 @@ impl Queue {
         } else {
             &order.turns
         };
-        let due = line.range(Order::FIRST_DUE..).map(|(_, id)| *id);
+        let due = line.range(Turn::FIRST_DUE..).map(|(_, &id)| id);
         let due: Vec<_> = due.take_while(|id| fits(&self.rumors[id].rumor)).collect();
         let taken = due.into_iter().filter_map(|id| {
             let queued = self.change(id, |queued| queued.sent += 1)?;
@@ -170,29 +168,45 @@ impl Queue {
 
     fn retain(&mut self, mut keep: impl FnMut(&mut Queued) -> bool) {
         let (order, retransmits_max) = (&mut self.order, self.retransmits_max);
-        self.rumors.retain(|id, queued| {
+        self.rumors.retain(|_, queued| {
             let kept = keep(queued);
             if !kept {
-                order.leave(*id, queued.place(retransmits_max));
+                order.leave(queued.place(retransmits_max));
             }
             kept
         });
     }
 }
 
-/// When it is whose turn: what is fresh before what is to be repeated.
+/// When it is whose turn, as one number, which trees compare fast: what is fresh before what is to be
+/// repeated, then the most urgent, the least sent, the oldest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Turn {
-    Fresh { urgency: u8, arrival: u64 },
-    Due { urgency: u8, sent: u8, arrival: u64 },
-}
+struct Turn(u64);
 
 impl Turn {
-    const FIRST_DUE: Self = Self::Due {
-        urgency: 0,
-        sent: 0,
-        arrival: 0,
-    };
+    /// So many rumors come in nine thousand years, at a thousand a second.
+    const ARRIVAL_BITS: u32 = 48;
+    const SENT_BITS: u32 = 8;
+    const FIRST_DUE: Self = Self(1 << 63);
+
+    fn fresh(urgency: u8, arrival: u64) -> Self {
+        Self(u64::from(urgency) << (Self::ARRIVAL_BITS + Self::SENT_BITS) | arrival)
+    }
+
+    fn due(urgency: u8, sent: u8, arrival: u64) -> Self {
+        let sent = u64::from(sent) << Self::ARRIVAL_BITS;
+        Self(Self::FIRST_DUE.0 | Self::fresh(urgency, arrival).0 | sent)
+    }
+}
+
+/// Who is to go before whom: the less urgent, then the older.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Age(u64);
+
+impl Age {
+    fn new(urgency: u8, arrival: u64) -> Self {
+        Self(u64::from(u8::MAX - urgency) << Turn::ARRIVAL_BITS | arrival)
+    }
 }
 
 /// Where a rumor stands in the lines.
@@ -201,74 +215,67 @@ struct Place {
     /// None where it was sent often enough.
     turn: Option<Turn>,
     covered: bool,
-    age: (Reverse<u8>, u64),
+    age: Age,
 }
 
 impl Queued {
     fn place(&self, retransmits_max: u8) -> Place {
         let (urgency, sent, arrival) = (self.urgency, self.sent, self.arrival);
-        let turn = if self.fresh {
-            Some(Turn::Fresh { urgency, arrival })
-        } else {
-            let due = Turn::Due {
-                urgency,
-                sent,
-                arrival,
-            };
-            (sent < retransmits_max).then_some(due)
+        let turn = match self.fresh {
+            true => Some(Turn::fresh(urgency, arrival)),
+            false if sent < retransmits_max => Some(Turn::due(urgency, sent, arrival)),
+            false => None,
         };
         Place {
             turn,
             covered: self.covered,
-            age: (Reverse(urgency), arrival),
+            age: Age::new(urgency, arrival),
         }
     }
 }
 
-/// The ids of the queue in the orders in which they are taken.
+/// The ids of the queue in the orders in which they are taken. No two have the same number.
 #[derive(Debug, Default)]
 struct Order {
-    turns: BTreeSet<(Turn, NodeId)>,
+    turns: BTreeMap<Turn, NodeId>,
     /// The part of it that no fingerprint covers.
-    uncovered: BTreeSet<(Turn, NodeId)>,
-    ages: BTreeSet<(Reverse<u8>, u64, NodeId)>,
+    uncovered: BTreeMap<Turn, NodeId>,
+    ages: BTreeMap<Age, NodeId>,
 }
 
 impl Order {
-    const FIRST_DUE: (Turn, NodeId) = (Turn::FIRST_DUE, NodeId(0));
-
     fn enter(&mut self, id: NodeId, place: Place) {
-        self.ages.insert((place.age.0, place.age.1, id));
+        self.ages.insert(place.age, id);
         self.line_up(id, place);
     }
 
-    fn leave(&mut self, id: NodeId, place: Place) {
-        self.ages.remove(&(place.age.0, place.age.1, id));
-        self.step_out(id, place);
+    fn leave(&mut self, place: Place) {
+        self.ages.remove(&place.age);
+        self.step_out(place);
     }
 
     /// Its age stays the same.
     fn replace(&mut self, id: NodeId, was: Place, is: Place) {
         if was != is {
-            self.step_out(id, was);
+            self.step_out(was);
             self.line_up(id, is);
         }
     }
 
     fn line_up(&mut self, id: NodeId, place: Place) {
         if let Some(turn) = place.turn {
-            self.turns.insert((turn, id));
+            self.turns.insert(turn, id);
             if !place.covered {
-                self.uncovered.insert((turn, id));
+                self.uncovered.insert(turn, id);
             }
         }
     }
 
-    fn step_out(&mut self, id: NodeId, place: Place) {
+    fn step_out(&mut self, place: Place) {
         if let Some(turn) = place.turn {
-            self.turns.remove(&(turn, id));
+            self.turns.remove(&turn);
             if !place.covered {
-                self.uncovered.remove(&(turn, id));
+                self.uncovered.remove(&turn);
             }
         }
     }
