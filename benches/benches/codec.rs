@@ -2,53 +2,29 @@
 
 use std::hint::black_box;
 
-use convoke_benches::{life, profile};
+use convoke_benches::crowd::{CLUSTER, news, ping};
 use convoke_core::codec::{decode, encode_into};
-use convoke_core::message::{Ack, ClusterId, Failed, Message, Ping, Rumor, SeqNo};
+use convoke_core::message::{Ack, Message, SeqNo};
 use convoke_core::{Fingerprint, Packet};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 
-fn packet(messages: Vec<Message>) -> Packet {
+fn packet(message: Message) -> Packet {
     Packet {
-        cluster: ClusterId(7).tag(),
+        cluster: CLUSTER.tag(),
         fingerprint: Fingerprint(0x9b1d_22aa_0f3c_7710),
-        messages,
+        messages: [message].into(),
     }
 }
 
-/// A packet of news: ten newcomers, a leave, a verdict.
-fn news() -> Packet {
-    let mut rumors: Vec<Rumor> = (1..=10).map(|n| Rumor::Alive(profile(n))).collect();
-    rumors.push(Rumor::Left {
-        id: profile(11).id(),
-        life: life(),
-    });
-    let (id, by) = (profile(12).id(), profile(13).id());
-    rumors.push(Rumor::Failed(Failed {
-        id,
-        life: life(),
-        by,
-        accusers: 4,
-        doubtful: false,
-        refused: false,
-        heard: false,
-    }));
-    packet(rumors.into_iter().map(Message::Rumor).collect())
-}
-
 fn codec(c: &mut Criterion) {
-    let ping = Message::Ping(Ping {
-        seq: SeqNo(70_000),
-        suspect: None,
-    });
     let ack = Message::Ack(Ack {
         seq: SeqNo(70_000),
         absent: 0,
         turn: 17,
     });
     for (name, packet) in [
-        ("ping", packet(vec![ping])),
-        ("ack", packet(vec![ack])),
+        ("ping", packet(ping())),
+        ("ack", packet(ack)),
         ("news", news()),
     ] {
         let mut bytes = Vec::new();

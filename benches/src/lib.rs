@@ -1,8 +1,11 @@
-//! What the benches share: clusters of plausible members, an engine in a [`crowd`] of them; the
-//! [`proof`]; and [`convergence`], of real nodes.
+//! What the benches share: clusters of plausible members, an engine in a [`crowd`] of them, two in
+//! a [`comparison`]; the [`instructions`] of the hot paths; the [`proof`]; and [`convergence`], of
+//! real nodes.
 
+pub mod comparison;
 pub mod convergence;
 pub mod crowd;
+pub mod instructions;
 pub mod proof;
 
 use std::collections::BTreeMap;

@@ -16,16 +16,16 @@
 //! breaks a rule is refused whole. There is no count of messages in the header: what ends between
 //! two messages is a shorter packet (datagrams and streams do not end early by themselves).
 
-use std::mem;
 use std::sync::Arc;
 
+use postcard::ser_flavors::Flavor;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::member::{Fingerprint, Profile, Standing, State};
 use crate::message::{
-    ClusterTag, Compare, Failed, JoinGranted, JoinRequest, Message, Packet, Range, RangeHash,
-    Refusal, Rumor, Summaries,
+    ClusterTag, Compare, Failed, JoinGranted, JoinRequest, Message, Messages, Packet, Range,
+    RangeHash, Refusal, Rumor, Summaries,
 };
 use crate::name::NodeId;
 use crate::verdicts::{Batch, Short};
@@ -195,14 +195,38 @@ fn encode_message(message: &Message, out: &mut Vec<u8>) {
     }
 }
 
-/// Appends a message. The length is put in front once the body is there: bodies are short, and
-/// moving them costs less than measuring them first.
+/// Appends a message. The length is put in front once the body is there. Nearly always it has one
+/// digit, for which there is room; moving a longer body costs less than measuring all of them first.
 fn put(kind: u8, body: &impl Serialize, out: &mut Vec<u8>) {
-    out.push(kind);
+    out.extend_from_slice(&[kind, 0]);
     let start = out.len();
-    *out = postcard::to_extend(body, mem::take(out)).expect("a Vec takes every byte");
+    postcard::serialize_with_flavor(body, Tail(out)).expect("a Vec takes every byte");
     let (length, digits) = varint(out.len() - start);
-    out.splice(start..start, length.into_iter().take(digits));
+    out[start - 1] = length[0];
+    if digits > 1 {
+        out.splice(start..start, length[1..digits].iter().copied());
+    }
+}
+
+/// The end of a buffer, where bodies go.
+struct Tail<'a>(&'a mut Vec<u8>);
+
+impl Flavor for Tail<'_> {
+    type Output = ();
+
+    fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
+        self.0.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
+        self.0.push(byte);
+        Ok(())
+    }
+
+    fn finalize(self) -> postcard::Result<()> {
+        Ok(())
+    }
 }
 
 fn size(body: &impl Serialize) -> usize {
@@ -219,8 +243,8 @@ fn varint(length: usize) -> ([u8; 5], usize) {
     (digits, used)
 }
 
-fn decode_messages(mut rest: &[u8]) -> Result<Vec<Message>, DecodeError> {
-    let mut messages = Vec::new();
+fn decode_messages(mut rest: &[u8]) -> Result<Messages, DecodeError> {
+    let mut messages = Messages::new();
     let mut count = 0;
     while let Some((&kind, after)) = rest.split_first() {
         count += 1;
@@ -315,12 +339,12 @@ impl<'a> Reader<'a> {
     }
 
     fn profile(&mut self) -> Result<Arc<Profile>, Fault> {
-        let profile: Arc<Profile> = self.take()?;
+        let profile: Profile = self.take()?;
         rule(
             profile.is_within_bounds(),
             "a profile's tags or version are too long",
         )?;
-        Ok(profile)
+        Ok(Arc::new(profile))
     }
 
     fn rumor(&mut self) -> Result<Rumor, Fault> {

@@ -36,7 +36,7 @@ use crate::knock::Knocks;
 use crate::member::{
     Admission, Fingerprint, Incarnation, Instance, Life, Member, Profile, Standing, State, tags_fit,
 };
-use crate::message::{ClusterId, Contact, Message, Packet, Rumor};
+use crate::message::{ClusterId, Contact, Message, Messages, Packet, Rumor};
 use crate::name::{NodeId, NodeName};
 use crate::output::{
     Class, Downed, Event, MemberEvent, Membership, Output, Partition, Signal, TagsError, Target,
@@ -217,7 +217,7 @@ impl Engine {
             flaps: Flaps::default(),
             jury: Jury::default(),
             knocks: Knocks::default(),
-            gossip: Dissemination::new(&config, now),
+            gossip: Dissemination::new(&config, me, now),
             divergence: Divergence::default(),
             watch: PartitionWatch::default(),
             partition: None,
@@ -808,21 +808,21 @@ impl Engine {
         self.roster.contact(id)
     }
 
-    fn send(&mut self, to: NodeId, class: Class, messages: Vec<Message>) {
+    fn send(&mut self, to: NodeId, class: Class, messages: impl Into<Messages>) {
         if let Some(contact) = self.contact(to) {
             self.transmit(contact, class, messages);
         }
     }
 
-    fn transmit(&mut self, to: Contact, class: Class, messages: Vec<Message>) {
+    fn transmit(&mut self, to: Contact, class: Class, messages: impl Into<Messages>) {
         self.transmit_to(Target::Node(to), class, messages);
     }
 
-    fn transmit_to(&mut self, to: Target, class: Class, messages: Vec<Message>) {
+    fn transmit_to(&mut self, to: Target, class: Class, messages: impl Into<Messages>) {
         let packet = Packet {
             cluster: self.cluster.tag(),
             fingerprint: self.fingerprint(),
-            messages,
+            messages: messages.into(),
         };
         self.out
             .push_back(Output::Transmit(Transmit { to, class, packet }));

@@ -71,5 +71,6 @@ pub use message::{ClusterId, Contact, Packet};
 pub use name::{Host, NodeId, NodeName};
 pub use output::{Class, Event, Membership, Output, Signal, Target, Transmit};
 pub use ring::observers;
+pub use roster::IdHasher;
 pub use stats::Stats;
 pub use time::Instant;

@@ -13,7 +13,8 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::de::Visitor;
+use serde::{Deserialize, Deserializer, Serialize};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::name::{NodeId, NodeName};
@@ -91,6 +92,7 @@ pub struct Profile {
     /// The port of its RPC endpoint on the same host.
     pub rpc_port: u16,
     /// The software version it runs.
+    #[serde(deserialize_with = "shared")]
     pub version: Arc<str>,
     /// The side of a partition on which it said this: the least id of those whom it had not lost.
     /// `None` where it knew of no partition.
@@ -234,6 +236,25 @@ impl PartialOrd for Standing {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }
+}
+
+/// Reads a text into its place: as it is, serde would make two copies first.
+fn shared<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Arc<str>, D::Error> {
+    struct Text;
+
+    impl Visitor<'_> for Text {
+        type Value = Arc<str>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a text")
+        }
+
+        fn visit_str<E>(self, text: &str) -> Result<Arc<str>, E> {
+            Ok(text.into())
+        }
+    }
+
+    deserializer.deserialize_str(Text)
 }
 
 impl Profile {

@@ -13,7 +13,8 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
+use smallvec::SmallVec;
 
 use crate::member::{Admission, Fingerprint, Incarnation, Life, Profile, Standing};
 use crate::name::{NodeId, NodeName};
@@ -41,8 +42,12 @@ pub struct Packet {
     /// The sender's fingerprint of its present members.
     pub fingerprint: Fingerprint,
     /// What is said.
-    pub messages: Vec<Message>,
+    pub messages: Messages,
 }
+
+/// The messages of a packet. Most packets are probes and their answers, and have one: it lies in
+/// the packet itself.
+pub type Messages = SmallVec<[Message; 1]>;
 
 /// One thing said.
 #[derive(Clone, Debug, PartialEq)]
@@ -134,7 +139,7 @@ pub struct Suspect {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Rumor {
     /// A member lives, and says this of itself.
-    Alive(Arc<Profile>),
+    Alive(#[serde(deserialize_with = "shared")] Arc<Profile>),
     /// A member was found dead.
     Failed(Failed),
     /// A member said goodbye.
@@ -154,6 +159,7 @@ pub enum Rumor {
     /// A member that is not alive, with its profile, for those who may not know it.
     Absent {
         /// What it last said of itself.
+        #[serde(deserialize_with = "shared")]
         profile: Arc<Profile>,
         /// Failed or left.
         standing: Standing,
@@ -367,6 +373,11 @@ impl Refusal {
     pub fn is_ordinary(&self) -> bool {
         matches!(self, Self::SmallerCluster | Self::Busy | Self::Withdrawn)
     }
+}
+
+/// Reads a profile into its place: as it is, serde would box it first.
+fn shared<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Arc<Profile>, D::Error> {
+    Profile::deserialize(deserializer).map(Arc::new)
 }
 
 impl Rumor {

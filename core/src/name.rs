@@ -3,12 +3,14 @@
 //! A node is `name@host`. The digits that end the name are an offset to three base ports, so that
 //! several nodes live on one machine and a peer is named by its name alone.
 
-use std::borrow::Borrow;
+use std::borrow::{Borrow, Cow};
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 use std::sync::Arc;
 
+use serde::de::Visitor;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use thiserror::Error;
 use xxhash_rust::xxh3::xxh3_64;
@@ -27,9 +29,13 @@ pub const NAME_BYTES_MAX: usize = 318;
 const LOCAL_PART_BYTES_MAX: usize = 64;
 const HOST_BYTES_MAX: usize = 253;
 
-/// The name of a node, `name@host`, checked and normalised: cheap to clone, ordered as text.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct NodeName(Arc<str>);
+/// The name of a node, `name@host`, checked and normalised: cheap to clone, ordered as text. It
+/// knows its id, which all that is kept about members asks for at every turn.
+#[derive(Clone, Eq, PartialOrd, Ord)]
+pub struct NodeName {
+    text: Arc<str>,
+    id: NodeId,
+}
 
 /// A node's name as 64 bits: the hash by which members are indexed, ordered on rings and named
 /// on the wire.
@@ -78,7 +84,7 @@ pub struct OffsetError {
 impl NodeName {
     /// The whole name, `name@host`.
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.text
     }
 
     /// The part before the `@`.
@@ -88,12 +94,14 @@ impl NodeName {
 
     /// The part after the `@`.
     pub fn host(&self) -> Host {
-        parse_host(self.split().1).expect("host is valid: checked when the name was made")
+        let host = self.split().1;
+        host.parse()
+            .map_or_else(|_| Host::Domain(host.to_owned()), Host::Ip)
     }
 
     /// The id that stands for this name.
     pub fn id(&self) -> NodeId {
-        NodeId(xxh3_64(self.0.as_bytes()))
+        self.id
     }
 
     /// The port offset: the number that the local part ends with, 0 where there is none. A dash
@@ -117,7 +125,7 @@ impl NodeName {
     }
 
     fn split(&self) -> (&str, &str) {
-        self.0
+        self.text
             .split_once('@')
             .expect("a node name has an '@': checked when it was made")
     }
@@ -137,8 +145,13 @@ impl FromStr for NodeName {
         if local.len() > LOCAL_PART_BYTES_MAX || !local.bytes().all(letter) {
             return Err(NameError::LocalPart(shorten(text)));
         }
-        let host = parse_host(host).ok_or_else(|| NameError::Host(shorten(text)))?;
-        Ok(Self(format!("{local}@{host}").into()))
+        let spelt = normalise(host).ok_or_else(|| NameError::Host(shorten(text)))?;
+        let text: Arc<str> = match spelt {
+            Cow::Borrowed(spelt) if spelt.len() == host.len() => text.into(),
+            spelt => format!("{local}@{spelt}").into(),
+        };
+        let id = NodeId(xxh3_64(text.as_bytes()));
+        Ok(Self { text, id })
     }
 }
 
@@ -147,15 +160,17 @@ fn shorten(text: &str) -> String {
     text.chars().take(NAME_BYTES_MAX).collect()
 }
 
-fn parse_host(host: &str) -> Option<Host> {
+/// The one spelling of a host: of names that others have spelt already, without a copy.
+fn normalise(host: &str) -> Option<Cow<'_, str>> {
     let bare = host.strip_prefix('[').and_then(|h| h.strip_suffix(']'));
-    if let Ok(v6) = bare.unwrap_or(host).parse::<Ipv6Addr>() {
-        return Some(Host::Ip(v6.into()));
+    if bare.is_some() || host.contains(':') {
+        let v6 = bare.unwrap_or(host).parse::<Ipv6Addr>().ok()?;
+        return Some(v6.to_string().into());
     }
-    if let Ok(v4) = host.parse::<Ipv4Addr>() {
-        return Some(Host::Ip(v4.into()));
+    if host.parse::<Ipv4Addr>().is_ok() {
+        return Some(host.into());
     }
-    let domain = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
+    let domain = host.strip_suffix('.').unwrap_or(host);
     let label = |l: &str| {
         (1..=63).contains(&l.len())
             && l.bytes()
@@ -168,8 +183,15 @@ fn parse_host(host: &str) -> Option<Host> {
         .rsplit('.')
         .next()
         .is_some_and(|l| l.bytes().all(|c| c.is_ascii_digit()));
-    (domain.len() <= HOST_BYTES_MAX && domain.split('.').all(label) && !numeric_end)
-        .then_some(Host::Domain(domain))
+    let valid = domain.len() <= HOST_BYTES_MAX && domain.split('.').all(label) && !numeric_end;
+    let has_capitals = domain.bytes().any(|c| c.is_ascii_uppercase());
+    valid.then(|| {
+        if has_capitals {
+            domain.to_ascii_lowercase().into()
+        } else {
+            domain.into()
+        }
+    })
 }
 
 impl fmt::Display for Host {
@@ -183,32 +205,59 @@ impl fmt::Display for Host {
 
 impl fmt::Display for NodeName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&self.0)
+        f.pad(&self.text)
     }
 }
 
 impl fmt::Debug for NodeName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&self.0, f)
+        fmt::Debug::fmt(&self.text, f)
+    }
+}
+
+impl PartialEq for NodeName {
+    fn eq(&self, other: &Self) -> bool {
+        self.id == other.id && self.text == other.text
+    }
+}
+
+/// As the text, by which maps are asked too.
+impl Hash for NodeName {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.text.hash(state);
     }
 }
 
 impl Borrow<str> for NodeName {
     fn borrow(&self) -> &str {
-        &self.0
+        &self.text
     }
 }
 
 impl Serialize for NodeName {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.0)
+        serializer.serialize_str(&self.text)
     }
 }
 
 impl<'de> Deserialize<'de> for NodeName {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
-        text.parse().map_err(serde::de::Error::custom)
+        deserializer.deserialize_str(Spelling)
+    }
+}
+
+/// Reads a name where it lies: a string of its own would be thrown away at once.
+struct Spelling;
+
+impl Visitor<'_> for Spelling {
+    type Value = NodeName;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a node name, name@host")
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<NodeName, E> {
+        text.parse().map_err(E::custom)
     }
 }
 

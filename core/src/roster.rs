@@ -23,8 +23,8 @@ use crate::message::{Contact, Failed, Rumor};
 use crate::name::NodeId;
 use crate::time::Instant;
 use book::Book;
-#[cfg(feature = "sim")]
-pub(crate) use by_id::IdHasher;
+pub(crate) use by_id::ById;
+pub use by_id::IdHasher;
 use comparing::NEVER;
 use line::{Entry, Line};
 use shelf::Shelf;

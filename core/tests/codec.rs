@@ -20,7 +20,7 @@ fn packet(messages: Vec<Message>) -> Packet {
     Packet {
         cluster: ClusterTag(7),
         fingerprint: Fingerprint(9),
-        messages,
+        messages: messages.into(),
     }
 }
 
@@ -50,7 +50,7 @@ fn any_packet() -> impl Strategy<Value = Packet> {
     (any::<u32>(), any::<u64>(), messages).prop_map(|(tag, fingerprint, messages)| Packet {
         cluster: ClusterTag(tag),
         fingerprint: Fingerprint(fingerprint),
-        messages,
+        messages: messages.into(),
     })
 }
 

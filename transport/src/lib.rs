@@ -45,6 +45,7 @@ mod knock;
 mod link;
 mod liveness;
 mod lone_publisher;
+mod members;
 mod memory;
 pub mod network;
 pub mod node;

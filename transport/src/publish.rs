@@ -1,6 +1,5 @@
 //! Turns the engine's changes into views, notices and log lines.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -11,7 +10,8 @@ use tokio::sync::broadcast;
 
 use crate::clock::Clock;
 use crate::events::{NOTICES_MAX, Notice, Subscription};
-use crate::view::{Down, MemberView, Members, Partition, View};
+use crate::members::Members;
+use crate::view::{Down, MemberView, Partition, View};
 
 /// Time between two publications of counters.
 const STATS_INTERVAL: std::time::Duration = std::time::Duration::from_millis(100);
@@ -47,8 +47,8 @@ pub(crate) struct Publisher {
     cluster_name: Arc<str>,
     local: NodeName,
     members: Members,
-    /// The names of those in `members`: who is gone can't be asked any more.
-    names: HashMap<NodeId, NodeName>,
+    /// It may name half of the members: views share it until it changes.
+    partition: Option<Arc<Partition>>,
     changed: bool,
     events: Vec<Event>,
     seq: u64,
@@ -74,7 +74,7 @@ impl Publisher {
             partition: None,
             down: None,
             size: engine.size(),
-            members: Members::new_sync(),
+            members: Members::new(),
         };
         let notices = broadcast::channel(NOTICES_MAX).0;
         let published = Arc::new(Published {
@@ -90,8 +90,8 @@ impl Publisher {
             clock,
             cluster_name,
             local,
-            members: Members::new_sync(),
-            names: HashMap::new(),
+            members: Members::new(),
+            partition: None,
             changed: true,
             events: Vec::new(),
             seq: 0,
@@ -112,16 +112,23 @@ impl Publisher {
         let member = engine.member(id);
         let view = member.and_then(|member| MemberView::new(member, self.clock.wall(member.since)));
         match view {
-            Some(member) => {
-                self.names.insert(id, member.name.clone());
-                self.members.insert_mut(member.name.clone(), member);
-            }
-            None => {
-                if let Some(name) = self.names.remove(&id) {
-                    self.members.remove_mut(&name);
-                }
-            }
+            Some(member) => self.members.insert(member),
+            None => self.members.remove(id),
         }
+        if id == self.local.id() {
+            self.partition = self.partition(engine);
+        }
+    }
+
+    /// The partition that stands. Where it changes, the engine says that this node's own entry did.
+    fn partition(&self, engine: &Engine) -> Option<Arc<Partition>> {
+        let partition = engine.partition()?;
+        Some(Arc::new(Partition {
+            kind: partition.kind,
+            unreachable: partition.unreachable.clone(),
+            share: partition.share,
+            since: self.clock.wall(partition.since),
+        }))
     }
 
     /// Something of the whole has changed: the cluster, the quorum, the partition.
@@ -180,21 +187,13 @@ impl Publisher {
     }
 
     fn view(&self, engine: &Engine) -> View {
-        let partition = engine.partition().map(|partition| {
-            Arc::new(Partition {
-                kind: partition.kind,
-                unreachable: partition.unreachable.clone(),
-                share: partition.share,
-                since: self.clock.wall(partition.since),
-            })
-        });
         View {
             cluster_name: self.cluster_name.clone(),
             cluster_id: engine.membership().cluster,
             local: self.local.clone(),
             fingerprint: engine.fingerprint(),
             quorum: engine.has_quorum(),
-            partition,
+            partition: self.partition.clone(),
             down: self.down(engine),
             size: engine.size(),
             members: self.members.clone(),

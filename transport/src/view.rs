@@ -1,8 +1,7 @@
 //! What a node knows about its cluster, as an immutable picture.
 //!
 //! The driver publishes a new picture whenever something changed; whoever holds an older one keeps
-//! it unharmed. The members lie in a persistent map, sorted by name: a new picture shares all of
-//! it but the path to what changed.
+//! it unharmed. A new picture shares all of the members but what changed.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,9 +12,8 @@ use std::time::SystemTime;
 use convoke_core::config::SplitBrain;
 use convoke_core::output::PartitionKind;
 use convoke_core::{ClusterId, Fingerprint, Incarnation, Member, NodeName, Profile, State};
-use rpds::RedBlackTreeMapSync;
 
-pub(crate) type Members = RedBlackTreeMapSync<NodeName, MemberView>;
+use crate::members::Members;
 
 /// The cluster as one node saw it at one moment.
 #[derive(Clone, Debug)]
@@ -136,7 +134,7 @@ impl View {
 
     /// All that is known, sorted by name.
     pub fn members(&self) -> impl Iterator<Item = &MemberView> {
-        self.members.values()
+        self.members.iter()
     }
 
     /// One of them.

@@ -8,7 +8,7 @@ use super::judging::ALONE_PATIENCE;
 use crate::case::Way;
 use crate::config::ProbeTargets;
 use crate::member::{Fingerprint, Member};
-use crate::message::{Ack, Contact, Message, Nack, Ping, PingRequest, Rumor, SeqNo};
+use crate::message::{Ack, Contact, Message, Messages, Nack, Ping, PingRequest, Rumor, SeqNo};
 use crate::name::NodeId;
 use crate::output::Class;
 use crate::probe::{Burst, PROBE_DURATION_MIN, Probe, Purpose, Stage};
@@ -110,7 +110,7 @@ impl Engine {
 
     pub(super) fn send_ping(&mut self, target: NodeId, class: Class, seq: SeqNo) {
         let suspect = self.suspicions.get(&target).map(|suspicion| suspicion.life);
-        self.send(target, class, vec![Message::Ping(Ping { seq, suspect })]);
+        self.send(target, class, [Message::Ping(Ping { seq, suspect })]);
     }
 
     pub(super) fn on_probe_stage(&mut self, now: Instant, seq: SeqNo) {
@@ -398,11 +398,11 @@ impl Engine {
             0
         };
         let absent = self.roster.absent_digest();
-        let mut answer = vec![Message::Ack(Ack {
+        let mut answer = Messages::from([Message::Ack(Ack {
             seq: ping.seq,
             absent,
             turn,
-        })];
+        })]);
         if let Some(life) = ping.suspect.filter(|_| !self.is_departing()) {
             if life >= self.profile.life {
                 self.note_denial(now, from.id());

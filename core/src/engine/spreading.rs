@@ -352,16 +352,14 @@ impl Engine {
     ) {
         let at = self.gossip.flush_at(&rumor, now, &mut self.rng);
         self.timers.set_by(Timer::Flush, at);
-        self.stats.rumors_dropped +=
-            self.gossip
-                .push(rumor, from, covered, self.config.rumors_max, self.me);
+        self.stats.rumors_dropped += self
+            .gossip
+            .push(rumor, from, covered, self.config.rumors_max);
     }
 
     pub(super) fn on_flush(&mut self, now: Instant) {
         self.timers.stop(Timer::Flush);
-        let fresh = self
-            .gossip
-            .flush(&self.config, now, FLUSH_RUMORS_MAX, self.me);
+        let fresh = self.gossip.flush(&self.config, now, FLUSH_RUMORS_MAX);
         for peer in self.flush_peers(now) {
             let news = fresh
                 .iter()
@@ -440,13 +438,13 @@ impl Engine {
                 room = room.saturating_sub(size);
                 room > 0
             };
-            let rumors = self.gossip.repeat(agrees, self.me, &self.config, fits);
+            let rumors = self.gossip.repeat(agrees, fits);
             if !rumors.is_empty() {
                 let packed = pack(rumors.into_iter().map(Message::Rumor).collect());
                 self.send(peer, Class::Datagram, packed);
             }
         }
-        self.gossip.end_tick(&self.config);
+        self.gossip.end_tick();
         if !self.gossip.is_empty() {
             self.timers
                 .set(Timer::Gossip, now + self.config.gossip_interval);

@@ -6,9 +6,9 @@ use indexmap::IndexMap;
 
 use crate::name::NodeId;
 
-/// Ids are hashes already.
-#[derive(Default)]
-pub(crate) struct IdHasher(u64);
+/// The hasher of maps by [`NodeId`]: ids are hashes already.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct IdHasher(u64);
 
 impl Hasher for IdHasher {
     fn finish(&self) -> u64 {
@@ -28,4 +28,4 @@ impl Hasher for IdHasher {
     }
 }
 
-pub(super) type ById<T> = IndexMap<NodeId, T, BuildHasherDefault<IdHasher>>;
+pub(crate) type ById<T> = IndexMap<NodeId, T, BuildHasherDefault<IdHasher>>;

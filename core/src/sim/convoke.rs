@@ -366,7 +366,7 @@ impl World<Engine> {
         let packet = Packet {
             cluster: sender.membership().cluster.tag(),
             fingerprint: sender.fingerprint(),
-            messages,
+            messages: messages.into(),
         };
         let to = Target::Node(self.nodes[to].contact());
         self.transmit(from, to, Class::Reliable, packet);
