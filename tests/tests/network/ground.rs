@@ -107,16 +107,19 @@ impl Ground {
         }
     }
 
-    /// Asserts that each of these nodes saw no partition come, and once that one was healed: that a
-    /// single one was cut off shows when it is back.
+    /// Waits until each of these nodes has told, once, that a partition was healed, and of none that
+    /// came: that a single one was cut off shows when it is back.
     #[track_caller]
     pub(crate) fn expect_castaway(&self, hosts: &Hosts, marks: &Marks) {
         for n in hosts.clone() {
-            let mut events = self.since(marks, n);
-            events.retain(|event| event.event.starts_with("partition_"));
-            let seen: Vec<_> = events.iter().map(|e| (e.event.as_str(), e.sides)).collect();
-            let right = seen == [("partition_healed", Some(2))];
-            assert!(right, "{} saw {events:#?}", Network::name(n));
+            let what = format!("{} tells that one was cut off", Network::name(n));
+            eventually(&what, PATIENCE, || {
+                let mut events = self.since(marks, n);
+                events.retain(|event| event.event.starts_with("partition_"));
+                let seen: Vec<_> = events.iter().map(|e| (e.event.as_str(), e.sides)).collect();
+                let right = seen == [("partition_healed", Some(2))];
+                right.then_some(()).ok_or_else(|| format!("{events:#?}"))
+            });
         }
     }
 
