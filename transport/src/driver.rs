@@ -11,6 +11,7 @@
 //! taken to have expired, and after a pause (a stopped process, a starved host) the tasks that
 //! read the sockets get time to catch up first.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -41,8 +42,10 @@ const PAUSE_MIN: Duration = Duration::from_millis(50);
 const CATCH_UP_STEP: Duration = Duration::from_millis(2);
 const CATCH_UP_STEPS_MIN: u32 = 2;
 const CATCH_UP_STEPS_MAX: u32 = 25;
-/// Time between two looks at the connections.
+/// Time between two looks at the connections, where there is something else to do then …
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
+/// … and where there is not.
+const SWEEP_INTERVAL_MAX: Duration = Duration::from_millis(1400);
 /// How long the connections to a member that left stay open, for what is under way.
 const PARTING: Duration = Duration::from_millis(500);
 /// How long an answer waits for the disk.
@@ -95,12 +98,16 @@ impl Driver {
     pub(crate) async fn run(mut self, mut inputs: mpsc::Receiver<Input>) {
         let mut batch = Vec::with_capacity(BATCH_MAX);
         self.drain();
+        let mut timer = pin!(tokio::time::sleep_until(self.wake()));
         loop {
-            let wake = self.rim.clock.timer(self.wake());
+            let wake = self.wake();
+            if timer.deadline() != wake || timer.is_elapsed() {
+                timer.as_mut().reset(wake);
+            }
             tokio::select! {
                 biased;
                 taken = inputs.recv_many(&mut batch, BATCH_MAX) => if taken == 0 { return },
-                () = tokio::time::sleep_until(wake) => {}
+                () = &mut timer => {}
             }
             self.hand_in(&mut batch);
             self.judge(&mut inputs, &mut batch).await;
@@ -109,12 +116,13 @@ impl Driver {
     }
 
     /// When there is something to do without an input.
-    fn wake(&self) -> Instant {
-        let sweep = self.swept + SWEEP_INTERVAL;
-        [self.deadline, self.memory.due()]
+    fn wake(&self) -> tokio::time::Instant {
+        let sweep = self.swept + SWEEP_INTERVAL_MAX;
+        let wake = [self.deadline, self.memory.due()]
             .into_iter()
             .flatten()
-            .fold(sweep, Instant::min)
+            .fold(sweep, Instant::min);
+        self.rim.clock.timer(wake)
     }
 
     fn hand_in(&mut self, batch: &mut Vec<Input>) {

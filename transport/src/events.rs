@@ -10,8 +10,9 @@ use std::time::SystemTime;
 use convoke_core::Event;
 use tokio::sync::broadcast;
 
-/// How many notices a slow subscriber may lie behind before it misses some.
-pub const NOTICES_MAX: usize = 4096;
+/// How many notices a slow subscriber may lie behind before it misses some. The room for them is taken
+/// when the node starts, 32 bytes each.
+pub const NOTICES_MAX: usize = 2048;
 
 /// Something that happened in the cluster, as this node sees it.
 #[derive(Clone, Debug, PartialEq)]

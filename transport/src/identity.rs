@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use convoke_core::{NodeId, NodeName};
 use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
-use quinn::{EndpointConfig, IdleTimeout, TransportConfig, VarInt};
+use quinn::{EndpointConfig, IdleTimeout, TransportConfig, ValidationTokenConfig, VarInt};
 use quinn_proto::{ConnectionIdGenerator, HashedConnectionIdGenerator};
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
@@ -35,7 +35,7 @@ use rustls::client::{Resumption, verify_server_cert_signed_by_trust_anchor};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer, ServerName, UnixTime};
 use rustls::server::{ParsedCertificate, WebPkiClientVerifier};
-use rustls::{DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::{CipherSuite, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use thiserror::Error;
 use time::OffsetDateTime;
 use zeroize::Zeroizing;
@@ -55,6 +55,11 @@ const VALID_BEFORE: Duration = Duration::from_secs(24 * 3600);
 const VALID_FOR: Duration = Duration::from_secs(30 * 365 * 24 * 3600);
 /// Peers of which a session is remembered, so that the next handshake is cheaper.
 const SESSIONS_MAX: usize = 256;
+/// Sessions of others that this node remembers to that end; room for them is taken at once. Ring
+/// neighbours are sixteen.
+const SESSIONS_GIVEN_MAX: usize = 64;
+/// Tickets to that end that each handshake gives. Every resumption brings a fresh one.
+const TICKETS: usize = 1;
 
 /// Silence after which a connection is given up. The membership protocol talks on every
 /// connection that it needs more often than that.
@@ -62,7 +67,8 @@ const IDLE_MAX: Duration = Duration::from_secs(30);
 /// A first guess of the round trip; measured soon. It decides when a lost first packet of a
 /// handshake is repeated.
 const RTT_GUESS: Duration = Duration::from_millis(100);
-const UNI_STREAMS_MAX: u32 = 64;
+/// Each takes room from the start, on every connection.
+const UNI_STREAMS_MAX: u32 = 24;
 const BIDI_STREAMS_MAX: u32 = 16;
 const STREAM_WINDOW_BYTES: u32 = 1 << 20;
 const CONNECTION_WINDOW_BYTES: u32 = 4 << 20;
@@ -107,7 +113,7 @@ impl Identity {
         let (certificate, key) = certificate(name, &issuer).map_err(|error| wrong(&error))?;
         Ok(Self {
             name: name.clone(),
-            provider: Arc::new(rustls::crypto::ring::default_provider()),
+            provider: Arc::new(provider()),
             authority: Arc::new(authority),
             certificate,
             key: Arc::new(Zeroizing::new(key.serialize_der())),
@@ -157,12 +163,14 @@ impl Identity {
         if alpn == GOSSIP_ALPN {
             tls.alpn_protocols.push(INTRODUCTION_ALPN.to_vec());
         }
-        tls.session_storage = rustls::server::ServerSessionMemoryCache::new(2 * SESSIONS_MAX);
+        tls.session_storage = rustls::server::ServerSessionMemoryCache::new(SESSIONS_GIVEN_MAX);
+        tls.send_tls13_tickets = TICKETS;
         let tls = QuicServerConfig::try_from(tls).expect("the provider has QUIC's initial suite");
         let mut config = quinn::ServerConfig::with_crypto(Arc::new(tls));
         config
             .transport_config(Arc::new(transport(alpn)))
             .migration(false)
+            .validation_token_config(no_tokens())
             .max_incoming(INCOMING_MAX)
             .incoming_buffer_size(INCOMING_BUFFER_BYTES)
             .incoming_buffer_size_total(INCOMING_BUFFER_BYTES_TOTAL);
@@ -386,6 +394,24 @@ fn certificate(
     params.not_after = now + VALID_FOR;
     let certificate = params.signed_by(&key, issuer)?;
     Ok((certificate.der().clone(), key))
+}
+
+/// The cheapest suite first: its hash has instructions of its own on most processors, and 128 bits
+/// are as good as the keys that it is agreed on with.
+fn provider() -> CryptoProvider {
+    let mut provider = rustls::crypto::ring::default_provider();
+    provider
+        .cipher_suites
+        .sort_by_key(|suite| suite.suite() != CipherSuite::TLS13_AES_128_GCM_SHA256);
+    provider
+}
+
+/// An address is proven anew where it has to be, which is seldom: what would spare that costs every
+/// connection two frames and two keys.
+fn no_tokens() -> ValidationTokenConfig {
+    let mut config = ValidationTokenConfig::default();
+    config.sent(0);
+    config
 }
 
 /// Gossip travels in datagrams and one-way streams, calls in streams both ways.

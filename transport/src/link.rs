@@ -42,6 +42,7 @@ pub(crate) struct Link {
     dialed: Option<Target>,
     closed: AtomicBool,
     liveness: Liveness,
+    /// How many had come when the first packet was sent that was not answered.
     datagrams_seen: AtomicU64,
 }
 
@@ -97,12 +98,19 @@ impl Link {
         self.connection.rtt()
     }
 
-    /// Notes whether anything came since the last sweep, acknowledgements included.
+    /// Notes whether anything came since the first packet that was not answered was sent,
+    /// acknowledgements included.
     pub(crate) fn sweep(&self, now: Instant) {
-        let datagrams = self.connection.stats().udp_rx.datagrams;
-        if self.datagrams_seen.swap(datagrams, Ordering::Relaxed) != datagrams {
+        if self.liveness.may_be_stale()
+            && self.datagrams_seen.load(Ordering::Relaxed) != self.datagrams()
+        {
             self.liveness.stirs(now);
         }
+    }
+
+    /// How many datagrams came, of whatever they were.
+    fn datagrams(&self) -> u64 {
+        self.connection.stats().udp_rx.datagrams
     }
 
     pub(crate) fn close(&self, why: Close, reason: &str) {
@@ -113,7 +121,10 @@ impl Link {
 
     /// Sends a packet; never waits. A datagram that is too large goes on a stream.
     pub(crate) fn send(self: &Arc<Self>, rim: &Arc<Rim>, class: Class, bytes: Vec<u8>) {
-        self.liveness.sends(rim.clock.now());
+        if self.liveness.sends(rim.clock.now()) {
+            self.datagrams_seen
+                .store(self.datagrams(), Ordering::Relaxed);
+        }
         let fits = || {
             self.connection
                 .max_datagram_size()

@@ -40,9 +40,9 @@ impl Liveness {
         }
     }
 
-    /// A packet is being sent.
-    pub(crate) fn sends(&self, now: Instant) {
-        self.unanswered.store_first(now);
+    /// A packet is being sent. True where it is the first since one was heard.
+    pub(crate) fn sends(&self, now: Instant) -> bool {
+        self.unanswered.store_first(now)
     }
 
     /// A packet came.
@@ -77,9 +77,14 @@ impl Liveness {
 
     /// Whether something was sent and nothing at all has come since, for longer than is normal.
     pub(crate) fn is_stale(&self, now: Instant) -> bool {
-        self.unanswered.load().is_some_and(|sent| {
-            now - sent > STALE_AFTER && self.stirred.load().is_none_or(|stirred| stirred < sent)
-        })
+        let sent = self.unanswered.load();
+        sent.is_some_and(|sent| now - sent > STALE_AFTER) && self.may_be_stale()
+    }
+
+    /// Whether something was sent and nothing at all was seen to come since.
+    pub(crate) fn may_be_stale(&self) -> bool {
+        let sent = self.unanswered.load();
+        sent.is_some_and(|sent| self.stirred.load().is_none_or(|stirred| stirred < sent))
     }
 
     /// Whether this connection is to be used rather than the other one, to the same peer.
@@ -126,11 +131,12 @@ impl AtomicInstant {
         self.0.store(at.as_micros() + 1, Ordering::Relaxed);
     }
 
-    /// Stores, unless there is a moment already.
-    fn store_first(&self, at: Instant) {
-        let _ =
-            self.0
-                .compare_exchange(0, at.as_micros() + 1, Ordering::Relaxed, Ordering::Relaxed);
+    /// Stores, unless there is a moment already. True where it stored.
+    fn store_first(&self, at: Instant) -> bool {
+        let stored = at.as_micros() + 1;
+        self.0
+            .compare_exchange(0, stored, Ordering::Relaxed, Ordering::Relaxed)
+            .is_ok()
     }
 
     fn clear(&self) {
@@ -196,14 +202,15 @@ mod tests {
     #[test]
     fn what_goes_unanswered_loses_unless_acknowledgements_come() {
         let (preferred, other) = (heard(SMALL, 0, &[10]), heard(LARGE, 0, &[5]));
-        preferred.sends(ms(100));
-        preferred.sends(ms(1000));
+        assert!(preferred.sends(ms(100)), "the first one");
+        assert!(!preferred.sends(ms(1000)) && preferred.may_be_stale());
         assert!(wins(&preferred, &other, 1600));
         assert!(
             wins(&other, &preferred, 1601),
             "silent since the first packet"
         );
         preferred.stirs(ms(900));
+        assert!(!preferred.may_be_stale());
         assert!(wins(&preferred, &other, 1700));
         preferred.hears(ms(1800));
         assert_eq!(preferred.used(), ms(1800));

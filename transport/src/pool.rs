@@ -18,6 +18,8 @@ use crate::link::{Close, Link};
 const CONNECTIONS_MAX: usize = 1024;
 /// Connections to one peer. The oldest gives way.
 const CONNECTIONS_OF_PEER_MAX: usize = 4;
+/// Below so many peers there are fewer connections than that.
+const PEERS_FEW: usize = CONNECTIONS_MAX / CONNECTIONS_OF_PEER_MAX;
 /// How long a connection that is not needed stays open, for what is under way on it.
 const SETTLE_AFTER: Duration = Duration::from_secs(2);
 
@@ -42,7 +44,8 @@ impl Pool {
     }
 
     pub(crate) fn insert(&self, link: Arc<Link>) {
-        if self.len() >= CONNECTIONS_MAX {
+        // Counting them is left out where there can't be so many.
+        if self.peers.len() >= PEERS_FEW && self.len() >= CONNECTIONS_MAX {
             self.evict();
         }
         let mut links = self.peers.entry(link.contact().id()).or_default();
@@ -102,6 +105,9 @@ impl Pool {
     pub(crate) fn sweep(&self, now: Instant) {
         for links in &self.peers {
             links.iter().for_each(|link| link.sweep(now));
+            if links.len() < 2 {
+                continue;
+            }
             for link in links
                 .iter()
                 .filter(|link| self.is_needless(link, &links, now))
