@@ -75,6 +75,20 @@ fn joins_rests_and_leaves_of_four_nodes_are_measured() {
     assert_eq!(page.matches("<svg ").count(), 2, "{page}");
 }
 
+#[cfg(not(feature = "peers"))]
+#[test]
+fn a_peer_that_is_not_in_the_build_is_said_to_need_its_feature() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = bench(folder.path(), &["--subjects", "convoke,foca"]);
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert!(
+        complaint.contains("foca is not in this build"),
+        "{complaint}"
+    );
+    assert!(complaint.contains("--features peers"), "{complaint}");
+}
+
 #[test]
 fn without_the_program_to_kill_nothing_is_begun() {
     let folder = tempfile::tempdir().unwrap();

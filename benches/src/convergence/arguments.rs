@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::Parser;
 
+use super::engine::Engine;
 use super::figure::Figure;
 use super::outcome::{Assignment, Times};
 
@@ -30,6 +31,9 @@ pub(super) struct Arguments {
     /// What is measured [default: all]
     #[arg(long, num_args = 1.., value_delimiter = ',', value_enum)]
     pub(super) figures: Vec<Figure>,
+    /// Which engines are, side by side. All but `convoke` need the feature `peers`
+    #[arg(long, num_args = 1.., value_delimiter = ',', value_enum, default_values_t = [Engine::Convoke])]
+    pub(super) subjects: Vec<Engine>,
     /// How often each is
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=ROUNDS_MAX))]
     pub(super) rounds: u64,
@@ -73,20 +77,34 @@ impl Arguments {
         Figure::ALL.into_iter().filter(wanted).collect()
     }
 
-    /// What is measured, in order: each figure of each size. Of processes there is one size.
-    pub(super) fn experiments(&self) -> Vec<(Figure, usize)> {
+    /// The engines, each once, in their order.
+    pub(super) fn subjects(&self) -> Vec<Engine> {
+        let wanted = |engine: &Engine| self.subjects.contains(engine);
+        Engine::ALL.into_iter().filter(wanted).collect()
+    }
+
+    /// What is measured, in order: each figure of each size of each engine, as far as the engine has
+    /// such. Of processes that are killed there is one size.
+    pub(super) fn experiments(&self) -> Vec<(Figure, usize, Engine)> {
         let mut experiments = Vec::new();
         for figure in self.figures() {
-            let sizes = match figure {
-                Figure::Kill => std::slice::from_ref(&self.processes),
-                _ => &self.nodes,
-            };
-            let sizes = sizes
-                .iter()
-                .map(|size| usize::try_from(*size).expect("the parser bounds the sizes"));
-            experiments.extend(sizes.map(|size| (figure, size)));
+            for nodes in self.sizes(figure) {
+                let engines = self.subjects().into_iter();
+                let able = engines.filter(|engine| figure.is_of(*engine) && engine.takes(nodes));
+                experiments.extend(able.map(|engine| (figure, nodes, engine)));
+            }
         }
         experiments
+    }
+
+    fn sizes(&self, figure: Figure) -> impl Iterator<Item = usize> {
+        let sizes = match figure {
+            Figure::Kill => std::slice::from_ref(&self.processes),
+            _ => &self.nodes,
+        };
+        sizes
+            .iter()
+            .map(|size| usize::try_from(*size).expect("the parser bounds the sizes"))
     }
 
     /// How long what is done lasts.
@@ -116,7 +134,27 @@ mod tests {
         let experiments = arguments.unwrap().experiments();
         assert_eq!(
             experiments,
-            [(Figure::Join, 16), (Figure::Join, 8), (Figure::Kill, 9)]
+            [
+                (Figure::Join, 16, Engine::Convoke),
+                (Figure::Join, 8, Engine::Convoke),
+                (Figure::Kill, 9, Engine::Convoke)
+            ]
+        );
+    }
+
+    #[test]
+    fn engines_stand_side_by_side_as_far_as_they_go() {
+        let arguments =
+            parse("c --nodes 20,21 --figures leave,kill --subjects serf,chitchat,convoke");
+        let experiments = arguments.unwrap().experiments();
+        assert_eq!(
+            experiments,
+            [
+                (Figure::Leave, 20, Engine::Convoke),
+                (Figure::Leave, 20, Engine::Serf),
+                (Figure::Leave, 21, Engine::Convoke),
+                (Figure::Kill, 12, Engine::Convoke)
+            ]
         );
     }
 
@@ -143,6 +181,7 @@ mod tests {
     #[test]
     fn an_assignment_is_handed_over_whole() {
         let given = Assignment {
+            engine: Engine::GoMemberlist,
             figure: Figure::Crash10,
             nodes: 16,
             seed: 7,

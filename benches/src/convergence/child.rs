@@ -7,15 +7,23 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::convoke::Convoke;
+use super::engine::Engine;
 use super::error::Error;
 use super::figure::Figure;
 use super::ground::{Ground, apart};
 use super::measure::Round;
+use super::meter::{Whose, held};
 use super::outcome::{Assignment, Outcome};
-use super::processes;
+use super::panics::Panics;
+use super::subject::Subject;
+use super::{peers, processes};
 
 /// How often it is looked whether a round has ended.
 const LOOK_INTERVAL: Duration = Duration::from_millis(20);
+/// What all processes of a round may hold.
+const MEMORY_MAX: u64 = 8 << 30;
+/// How often it is looked what they do.
+const MEMORY_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Has a fresh process measure, and ends it after its time.
 ///
@@ -98,6 +106,7 @@ fn text(reader: thread::JoinHandle<Vec<u8>>) -> String {
 /// When there is nothing to measure.
 pub(super) fn measure(assignment: &Assignment) -> Result<(), Error> {
     thread::spawn(end_with_parent);
+    thread::spawn(end_with_memory);
     let outcome = outcome(assignment)?;
     let text = serde_json::to_string(&outcome).expect("an outcome is plain");
     // Whoever is gone does not read.
@@ -107,10 +116,28 @@ pub(super) fn measure(assignment: &Assignment) -> Result<(), Error> {
 
 fn outcome(assignment: &Assignment) -> Result<Outcome, Error> {
     let ground = Ground::new()?;
-    if assignment.figure == Figure::Kill {
-        let program = program(assignment.program.as_deref())?;
-        return processes::measure(assignment, &program);
-    }
+    let panics = Panics::count();
+    let mut outcome = match (assignment.engine, assignment.figure) {
+        (_, Figure::Kill) => {
+            let program = program(assignment.program.as_deref())?;
+            processes::measure(assignment, &program)
+        }
+        (Engine::Convoke, _) => play(&Convoke::default(), &ground, assignment),
+        _ => peers::measure(&ground, assignment),
+    }?;
+    outcome.notes.extend(panics.words());
+    Ok(outcome)
+}
+
+/// Measures nodes of this engine.
+///
+/// # Errors
+/// When there is nothing to measure.
+pub(super) fn play<S: Subject>(
+    subject: &S,
+    ground: &Ground,
+    assignment: &Assignment,
+) -> Result<Outcome, Error> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -119,8 +146,8 @@ fn outcome(assignment: &Assignment) -> Result<Outcome, Error> {
             cause,
         })?;
     let round = Round {
-        subject: &Convoke::default(),
-        ground: &ground,
+        subject,
+        ground,
         assignment,
     };
     let outcome = runtime.block_on(round.measure());
@@ -133,6 +160,24 @@ fn outcome(assignment: &Assignment) -> Result<Outcome, Error> {
 fn end_with_parent() {
     let _ = io::stdin().read_to_end(&mut Vec::new());
     std::process::exit(1);
+}
+
+/// Ends the round before it takes the machine's memory.
+fn end_with_memory() {
+    loop {
+        let all = [Whose::Own, Whose::Others].map(|whose| held(whose).unwrap_or_default());
+        let bytes: u64 = all.iter().sum();
+        if bytes > MEMORY_MAX {
+            // Whoever is gone does not read.
+            let _ = writeln!(
+                io::stderr(),
+                "ended: it held more than {} GB",
+                MEMORY_MAX >> 30
+            );
+            std::process::exit(1);
+        }
+        thread::sleep(MEMORY_INTERVAL);
+    }
 }
 
 /// The `convoke` program: this one, or the one that was built beside the bench.

@@ -55,22 +55,24 @@ impl<S: Subject> Cluster<S> {
         Joined { since, whole }
     }
 
-    /// A cluster that is whole and has settled.
+    /// A cluster that has joined and settled, and why it is not whole, if it is not.
     ///
     /// # Errors
-    /// When a node does not start, or they do not become one cluster.
-    pub(super) async fn settled(
+    /// When a node does not start.
+    pub(super) async fn gathered(
         subject: &S,
         count: usize,
         settle: Duration,
-    ) -> Result<Self, Error> {
+    ) -> Result<(Self, Result<(), Error>), Error> {
         let cluster = Self::start(subject, count).await?;
-        if !cluster.join().await.whole {
-            return Err(Error::NotWhole(Figure::Join.limit()));
-        }
+        let joined = cluster.join().await;
+        let whole = joined.whole.then_some(()).ok_or_else(|| Error::NotWhole {
+            limit: Figure::Join.limit(),
+            pairs: Some(cluster.views.share()),
+        });
         tokio::time::sleep(settle).await;
         cluster.views.forget_failures();
-        Ok(cluster)
+        Ok((cluster, whole))
     }
 
     /// The node of this number.

@@ -31,8 +31,6 @@ impl Default for Convoke {
 impl Subject for Convoke {
     type Node = Node;
 
-    const NAME: &'static str = "convoke";
-
     async fn start(&self, watcher: Watcher) -> Result<Node, String> {
         let address = IpAddr::V4(Ground::address(watcher.observer()));
         let name = name(watcher.observer(), address);

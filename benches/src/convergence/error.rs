@@ -40,9 +40,17 @@ pub(super) enum Error {
         /// What it says.
         cause: String,
     },
-    /// What it takes to measure did not come about.
-    #[error("not whole within {0:?}, so that there was nothing to measure")]
-    NotWhole(Duration),
+    /// The nodes did not become one cluster.
+    #[error("not whole within {limit:?}{}, so that there was nothing to measure", share(*pairs))]
+    NotWhole {
+        /// How long they had.
+        limit: Duration,
+        /// The share of all ordered pairs that was up then, where that is known.
+        pairs: Option<f64>,
+    },
+    /// The engine is not in this build.
+    #[error("{0} is not in this build: cargo bench -p convoke-benches --features peers …")]
+    NoPeers(&'static str),
     /// The program is not there.
     #[error("{0} is not there: cargo build --release -p convoke-cli")]
     NoProgram(String),
@@ -63,4 +71,9 @@ pub(super) enum Error {
     /// A picture can't be drawn.
     #[error("cannot draw: {0}")]
     Draw(String),
+}
+
+fn share(pairs: Option<f64>) -> String {
+    let words = |share| format!(" ({} of the pairs)", super::words::percent(share));
+    pairs.map(words).unwrap_or_default()
 }

@@ -5,6 +5,8 @@ use std::time::Duration;
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
+use super::engine::Engine;
+
 /// Something that is done to a fresh cluster. Each round has a cluster, a process and a network of
 /// its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum, Serialize, Deserialize)]
@@ -104,6 +106,15 @@ impl Figure {
             }
             Self::Partition => Some("time from the end of the cut until one node has another up"),
             Self::Idle | Self::Loss5 | Self::Loss20 => None,
+        }
+    }
+
+    /// Whether the engine has it: only Convoke makes use of a kill, and chitchat says no goodbye.
+    pub(super) fn is_of(self, engine: Engine) -> bool {
+        match self {
+            Self::Kill => engine == Engine::Convoke,
+            Self::Leave => engine != Engine::Chitchat,
+            _ => true,
         }
     }
 

@@ -46,14 +46,16 @@ fn section(figure: Figure, entries: &[&Entry]) -> Result<String, Error> {
     }
     text += "</table>";
     for entry in entries {
-        for complaint in entry.complaints() {
-            let words = format!("N={}: {complaint}", entry.nodes);
+        for words in entry.complaints().into_iter().chain(entry.notes()) {
+            let words = format!("{} N={}: {words}", entry.engine.name(), entry.nodes);
             text += &format!("<p class=\"bad\">{}</p>", escaped(&words));
         }
     }
     text += "<div class=\"plots\">";
     if let Some(title) = figure.pairs() {
-        text += &plot::known(entries, title)?;
+        for entries in plot::together(entries) {
+            text += &plot::known(&entries, title)?;
+        }
     }
     for quantity in quantities.into_iter().filter(|_| entries.len() > 1) {
         text += &plot::by_size(entries, quantity)?;
@@ -95,7 +97,8 @@ fn row(entry: &Entry, quantities: &[Quantity]) -> String {
         .unwrap_or_default();
     format!(
         "<tr><td>{}</td><td>{}</td>{cells}<td>{pairs}</td></tr>",
-        entry.engine, entry.nodes
+        entry.engine.name(),
+        entry.nodes
     )
 }
 

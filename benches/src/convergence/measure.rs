@@ -8,7 +8,7 @@ use super::cluster::Cluster;
 use super::error::Error;
 use super::figure::{Figure, Quantity};
 use super::ground::Ground;
-use super::meter::{Used, resident};
+use super::meter::{Used, held};
 use super::outcome::{Assignment, Outcome};
 use super::samples::Samples;
 use super::subject::Subject;
@@ -55,14 +55,20 @@ impl<S: Subject> Round<'_, S> {
         }
     }
 
+    /// A cluster that is whole.
     async fn settled(&self) -> Result<Cluster<S>, Error> {
+        let (cluster, whole) = self.gathered().await?;
+        whole.map(|()| cluster)
+    }
+
+    async fn gathered(&self) -> Result<(Cluster<S>, Result<(), Error>), Error> {
         let Assignment { nodes, times, .. } = self.assignment;
-        Cluster::settled(self.subject, *nodes, times.settle).await
+        Cluster::gathered(self.subject, *nodes, times.settle).await
     }
 
     async fn join(&self) -> Result<Outcome, Error> {
         let cluster = Cluster::start(self.subject, self.assignment.nodes).await?;
-        let used = Used::now()?;
+        let used = Used::now(S::WHOSE)?;
         let joined = cluster.join().await;
         let used = used.since_then()?;
         let (all, mut outcome) = (cluster.all(), Outcome::default());
@@ -76,12 +82,12 @@ impl<S: Subject> Round<'_, S> {
     }
 
     async fn idle(&self) -> Result<Outcome, Error> {
-        let before = resident(None)?;
-        let cluster = self.settled().await?;
-        let used = Used::now()?;
+        let before = held(S::WHOSE)?;
+        let (cluster, whole) = self.gathered().await?;
+        let used = Used::now(S::WHOSE)?;
         sleep(self.assignment.times.idle).await;
         let used = used.since_then()?;
-        let held = resident(None)?.saturating_sub(before);
+        let held = held(S::WHOSE)?.saturating_sub(before);
         let nodes = self.assignment.nodes as f64;
         let node_seconds = nodes * used.lasted.as_secs_f64();
         let mut outcome = Outcome::default();
@@ -93,6 +99,10 @@ impl<S: Subject> Round<'_, S> {
             outcome.is(Quantity::Connections, connections as f64 / nodes);
         }
         Self::count_failures(&cluster, &mut outcome);
+        // What it costs is worth knowing all the same.
+        outcome
+            .notes
+            .extend(whole.err().map(|error| error.to_string()));
         Ok(outcome)
     }
 

@@ -1,11 +1,12 @@
-//! The convergence bench: real nodes over real QUIC, and how long they take to know.
+//! The convergence bench: real nodes over real networks, and how long they take to know.
 //!
 //! A `Figure` is something that is done to a fresh cluster. Each round of it runs
 //! in a process and a network namespace of its own (`child`, `ground`): what one leaves behind
 //! harms no other, and memory is counted from nothing. In there a `Round` starts
 //! nodes of a `Subject`, which tell whom they see by their own events
 //! (`views`), and an `Outcome` comes back. All outcomes are a
-//! `Report`, told as text, JSON and HTML.
+//! `Report`, told as text, JSON and HTML. With the feature `peers` other engines are
+//! subjects too, and stand beside Convoke with ratios.
 //!
 //! How it is counted:
 //!
@@ -21,6 +22,7 @@ mod arguments;
 mod child;
 mod cluster;
 mod convoke;
+mod engine;
 mod error;
 mod figure;
 mod ground;
@@ -28,6 +30,12 @@ mod html;
 mod measure;
 mod meter;
 mod outcome;
+mod panics;
+#[cfg(feature = "peers")]
+mod peers;
+#[cfg(not(feature = "peers"))]
+#[path = "no_peers.rs"]
+mod peers;
 mod plot;
 mod processes;
 mod report;
@@ -49,8 +57,8 @@ use arguments::Arguments;
 use error::Error;
 use figure::Figure;
 use outcome::Assignment;
+use peers::Prepared;
 use report::{Entry, Report};
-use subject::Subject as _;
 
 /// The program: reads its arguments, measures, reports.
 pub fn main() -> ExitCode {
@@ -72,6 +80,7 @@ fn run(arguments: &Arguments) -> Result<(), Error> {
     if arguments.figures().contains(&Figure::Kill) {
         child::program(arguments.program.as_deref())?;
     }
+    let prepared = Prepared::new(&arguments.subjects())?;
     // Before the work, not after it.
     for path in arguments.json.iter().chain(&arguments.html) {
         write(path, "")?;
@@ -84,8 +93,19 @@ fn run(arguments: &Arguments) -> Result<(), Error> {
         times: arguments.times(),
         entries: Vec::new(),
     };
-    for (figure, nodes) in arguments.experiments() {
-        report.entries.push(entry(arguments, figure, nodes)?);
+    for (figure, nodes, engine) in arguments.experiments() {
+        let assignment = Assignment {
+            engine,
+            figure,
+            nodes,
+            seed: arguments.seed,
+            times: arguments.times(),
+            program: match figure {
+                Figure::Kill => arguments.program.clone(),
+                _ => prepared.program(engine),
+            },
+        };
+        report.add(entry(arguments.rounds, &assignment)?);
         // What is measured so far is there, whatever becomes of the rest.
         if let Err(error) = tell(arguments, &report) {
             say(&error.to_string());
@@ -95,29 +115,28 @@ fn run(arguments: &Arguments) -> Result<(), Error> {
     tell(arguments, &report)
 }
 
-fn entry(arguments: &Arguments, figure: Figure, nodes: usize) -> Result<Entry, Error> {
-    let mut rounds = Vec::new();
-    for round in 0..arguments.rounds {
-        say(&format!(
-            "{} N={nodes}, round {}",
-            figure.words(),
-            round + 1
-        ));
+fn entry(rounds: u64, first: &Assignment) -> Result<Entry, Error> {
+    let Assignment {
+        engine,
+        figure,
+        nodes,
+        ..
+    } = *first;
+    let mut outcomes = Vec::new();
+    for round in 0..rounds {
+        let (name, words) = (engine.name(), figure.words());
+        say(&format!("{words}, {name} N={nodes}, round {}", round + 1));
         let assignment = Assignment {
-            figure,
-            nodes,
-            seed: arguments.seed.wrapping_add(round),
-            times: arguments.times(),
-            program: arguments.program.clone(),
+            seed: first.seed.wrapping_add(round),
+            ..first.clone()
         };
         match child::run(&assignment) {
             // No round would fare better.
             Err(error @ (Error::NoNamespace(_) | Error::Missing { .. })) => return Err(error),
-            outcome => rounds.push(outcome.map_err(|error| error.to_string())),
+            outcome => outcomes.push(outcome.map_err(|error| error.to_string())),
         }
     }
-    let engine = convoke::Convoke::NAME;
-    Ok(Entry::new(engine, figure, nodes, rounds))
+    Ok(Entry::new(engine, figure, nodes, outcomes))
 }
 
 fn tell(arguments: &Arguments, report: &Report) -> Result<(), Error> {

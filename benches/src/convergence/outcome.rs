@@ -5,12 +5,15 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::engine::Engine;
 use super::figure::{Figure, Quantity};
 use super::samples::Samples;
 
 /// One round of one figure: what a process is to measure in a network of its own.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Assignment {
+    /// Whose nodes.
+    pub(super) engine: Engine,
     /// What is done.
     pub(super) figure: Figure,
     /// To how many nodes.
@@ -19,7 +22,7 @@ pub(super) struct Assignment {
     pub(super) seed: u64,
     /// How long it lasts.
     pub(super) times: Times,
-    /// The `convoke` program, where processes are measured.
+    /// The program of the nodes, where they are processes of their own.
     pub(super) program: Option<PathBuf>,
 }
 

@@ -1,8 +1,12 @@
 //! Plots of the report, as SVG.
 
+use std::collections::BTreeSet;
+
 use plotters::coord::Shift;
+use plotters::coord::ranged1d::Ranged;
 use plotters::prelude::*;
 
+use super::engine::Engine;
 use super::error::Error;
 use super::figure::Quantity;
 use super::outcome::Value;
@@ -10,26 +14,47 @@ use super::report::Entry;
 
 const SIZE: (u32, u32) = (560, 300);
 /// Okabe and Ito's, which people tell apart however they see colours.
-const COLOURS: [RGBColor; 6] = [
+const COLOURS: [RGBColor; 7] = [
     RGBColor(0x00, 0x72, 0xb2),
     RGBColor(0xd5, 0x5e, 0x00),
     RGBColor(0x00, 0x9e, 0x73),
     RGBColor(0xcc, 0x79, 0xa7),
     RGBColor(0xe6, 0x9f, 0x00),
     RGBColor(0x56, 0xb4, 0xe9),
+    RGBColor(0x00, 0x00, 0x00),
 ];
 /// The letters of axes and legends, in pixels.
 const LETTERS: u32 = 13;
 
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
+type Chart<'a, 'b, X, Y> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<X, Y>>;
+/// The size of a cluster; least, median and greatest.
+type Point = (f64, [f64; 3]);
 type Drawn = Result<(), Box<dyn std::error::Error>>;
 
-/// The share of all pairs that know after a time, a curve for each size.
+/// Entries whose curves are drawn together: all sizes of one engine, or all engines of one size.
+pub(super) fn together<'a>(entries: &[&'a Entry]) -> Vec<Vec<&'a Entry>> {
+    if engines(entries).len() < 2 {
+        return vec![entries.to_vec()];
+    }
+    let sizes: BTreeSet<usize> = entries.iter().map(|entry| entry.nodes).collect();
+    let of_size = |size| entries.iter().filter(move |entry| entry.nodes == size);
+    sizes
+        .into_iter()
+        .map(|size| of_size(size).copied().collect())
+        .collect()
+}
+
+fn engines(entries: &[&Entry]) -> BTreeSet<Engine> {
+    entries.iter().map(|entry| entry.engine).collect()
+}
+
+/// The share of all pairs that know after a time, a curve for each entry.
 pub(super) fn known(entries: &[&Entry], title: &str) -> Result<String, Error> {
     svg(|area| {
         let curves: Vec<(String, Vec<(f64, f64)>)> = entries
             .iter()
-            .map(|entry| (format!("N={}", entry.nodes), curve(entry)))
+            .map(|entry| (name(entry), curve(entry)))
             .collect();
         let ends = curves.iter().filter_map(|(_, curve)| curve.last());
         let end = ends.map(|(time, _)| *time).fold(1e-3, f64::max) * 1.05;
@@ -61,9 +86,31 @@ pub(super) fn known(entries: &[&Entry], title: &str) -> Result<String, Error> {
     })
 }
 
-/// A quantity by the size of the cluster: the median of the rounds, and their range.
+fn name(entry: &Entry) -> String {
+    format!("{} N={}", entry.engine.name(), entry.nodes)
+}
+
+/// A quantity by the size of the cluster, a line for each engine: the median of the rounds, and
+/// their range.
 pub(super) fn by_size(entries: &[&Entry], quantity: Quantity) -> Result<String, Error> {
-    let points: Vec<(f64, [f64; 3])> = entries.iter().filter_map(|e| point(e, quantity)).collect();
+    let of = |engine| {
+        let entries = entries.iter().filter(move |entry| entry.engine == engine);
+        entries
+            .filter_map(|entry| point(entry, quantity))
+            .collect::<Vec<_>>()
+    };
+    let lines: Vec<(Engine, Vec<_>)> = engines(entries)
+        .into_iter()
+        .map(|engine| (engine, of(engine)))
+        .filter(|(_, points)| !points.is_empty())
+        .collect();
+    let points: Vec<Point> = lines
+        .iter()
+        .flat_map(|(_, points)| points.clone())
+        .collect();
+    if points.is_empty() {
+        return Ok(String::new());
+    }
     svg(|area| {
         let sizes = points.iter().map(|(size, _)| *size);
         let (least, most) = (
@@ -89,16 +136,32 @@ pub(super) fn by_size(entries: &[&Entry], quantity: Quantity) -> Result<String, 
             .x_label_formatter(&|size| format!("{size:.0}"))
             .y_desc(described(quantity))
             .draw()?;
-        let colour = COLOURS[0];
-        let medians = points.iter().map(|(size, [_, median, _])| (*size, *median));
-        chart.draw_series(LineSeries::new(medians.clone(), colour.stroke_width(2)))?;
-        chart.draw_series(medians.map(|at| Circle::new(at, 3, colour.filled())))?;
-        let ranges = points
-            .iter()
-            .map(|(size, [min, _, max])| [(*size, *min), (*size, *max)]);
-        chart.draw_series(ranges.map(|range| PathElement::new(range, colour)))?;
-        Ok(())
+        for (n, (engine, points)) in lines.iter().enumerate() {
+            let colour = COLOURS[n % COLOURS.len()];
+            let medians = points.iter().map(|(size, [_, median, _])| (*size, *median));
+            chart
+                .draw_series(LineSeries::new(medians.clone(), colour.stroke_width(2)))?
+                .label(engine.name())
+                .legend(move |(x, y)| PathElement::new([(x, y), (x + 16, y)], colour));
+            chart.draw_series(medians.map(|at| Circle::new(at, 3, colour.filled())))?;
+            let ranges = points
+                .iter()
+                .map(|(size, [min, _, max])| [(*size, *min), (*size, *max)]);
+            chart.draw_series(ranges.map(|range| PathElement::new(range, colour)))?;
+        }
+        legend(&mut chart)
     })
+}
+
+fn legend<'a, 'b: 'a, Y: Ranged<ValueType = f64>, X: Ranged<ValueType = f64>>(
+    chart: &mut Chart<'a, 'b, X, Y>,
+) -> Drawn {
+    chart
+        .configure_series_labels()
+        .background_style(WHITE)
+        .label_font(("sans-serif", LETTERS))
+        .draw()?;
+    Ok(())
 }
 
 fn described(quantity: Quantity) -> String {
@@ -107,7 +170,7 @@ fn described(quantity: Quantity) -> String {
 }
 
 /// Least, median and greatest; none where any did not come about.
-fn point(entry: &Entry, quantity: Quantity) -> Option<(f64, [f64; 3])> {
+fn point(entry: &Entry, quantity: Quantity) -> Option<Point> {
     let of = entry.quantity(quantity)?;
     let number = |value| match value {
         Value::Is(number) => Some(number),

@@ -110,7 +110,8 @@ impl Processes {
         let arguments = [&["--node", &name], arguments].concat();
         while !self.spawn(&arguments)?.succeeds()? {
             if Instant::now() >= deadline {
-                return Err(Error::NotWhole(Figure::Join.limit()));
+                let limit = Figure::Join.limit();
+                return Err(Error::NotWhole { limit, pairs: None });
             }
             std::thread::sleep(Duration::from_millis(20));
         }

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::engine::Engine;
 use super::figure::{Figure, Quantity};
 use super::outcome::{Outcome, Times, Value};
 use super::samples::Samples;
@@ -27,7 +28,7 @@ pub(super) struct Report {
 #[derive(Debug, Serialize)]
 pub(super) struct Entry {
     /// Of which engine.
-    pub(super) engine: &'static str,
+    pub(super) engine: Engine,
     /// What was done.
     pub(super) figure: Figure,
     /// To how many nodes.
@@ -51,6 +52,9 @@ pub(super) struct Summary {
     pub(super) min: Value,
     /// The greatest.
     pub(super) max: Value,
+    /// The median in those of Convoke in the same run, for other engines; none where one of the two
+    /// did not come about or is nothing.
+    pub(super) ratio: Option<f64>,
 }
 
 /// Times in milliseconds; null: not all of so many came about.
@@ -73,7 +77,7 @@ pub(super) struct Percentiles {
 impl Entry {
     /// Sums up rounds.
     pub(super) fn new(
-        engine: &'static str,
+        engine: Engine,
         figure: Figure,
         nodes: usize,
         rounds: Vec<Result<Outcome, String>>,
@@ -105,6 +109,17 @@ impl Entry {
         self.summary
             .iter()
             .find(|summary| summary.quantity == quantity)
+    }
+
+    /// What else is to be known of rounds, each once.
+    pub(super) fn notes(&self) -> Vec<&str> {
+        let outcomes = self.rounds.iter().flatten();
+        let mut notes: Vec<&str> = outcomes
+            .flat_map(|outcome| outcome.notes.iter().map(String::as_str))
+            .collect();
+        notes.sort_unstable();
+        notes.dedup();
+        notes
     }
 
     /// Why rounds gave nothing, each reason once.
@@ -145,11 +160,37 @@ impl Summary {
             median,
             min,
             max,
+            ratio: None,
         })
     }
 }
 
+impl Report {
+    /// Adds an entry, and compares it with Convoke's of the same figure and size.
+    pub(super) fn add(&mut self, mut entry: Entry) {
+        let same = |other: &&Entry| {
+            (other.engine, other.figure, other.nodes)
+                == (Engine::Convoke, entry.figure, entry.nodes)
+        };
+        if let Some(convoke) = self.entries.iter().find(same) {
+            for summary in &mut entry.summary {
+                let theirs = convoke.quantity(summary.quantity);
+                summary.ratio = theirs.and_then(|own| summary.median.over(own.median));
+            }
+        }
+        self.entries.push(entry);
+    }
+}
+
 impl Value {
+    /// How many times the other one it is.
+    fn over(self, other: Self) -> Option<f64> {
+        match (self, other) {
+            (Self::Is(own), Self::Is(other)) if own > 0.0 && other > 0.0 => Some(own / other),
+            _ => None,
+        }
+    }
+
     /// What did not come about is greater than all else.
     fn rank(self) -> f64 {
         match self {
@@ -194,7 +235,7 @@ mod tests {
         let mut rounds: Vec<_> = values.map(round).into();
         rounds.push(Err("no".to_owned()));
         rounds.push(Err("no".to_owned()));
-        let entry = Entry::new("convoke", Figure::Join, 4, rounds);
+        let entry = Entry::new(Engine::Convoke, Figure::Join, 4, rounds);
         let summary = entry.quantity(Quantity::Whole).unwrap();
         assert_eq!(summary.min, Value::Is(1.0));
         assert_eq!(summary.median, Value::Is(3.0));
@@ -204,12 +245,35 @@ mod tests {
     }
 
     #[test]
+    fn others_are_compared_with_convoke_of_the_same_size() {
+        let mut report = Report {
+            version: "",
+            optimized: true,
+            cores: 2,
+            seed: 1,
+            times: Times::QUICK,
+            entries: Vec::new(),
+        };
+        let never = Value::NotWithin(60.0);
+        for (engine, nodes, value) in [
+            (Engine::Convoke, 4, Value::Is(2.0)),
+            (Engine::Foca, 4, Value::Is(5.0)),
+            (Engine::Foca, 8, Value::Is(5.0)),
+            (Engine::Serf, 4, never),
+        ] {
+            report.add(Entry::new(engine, Figure::Join, nodes, vec![round(value)]));
+        }
+        let ratios: Vec<_> = report.entries.iter().map(|e| e.summary[0].ratio).collect();
+        assert_eq!(ratios, [None, Some(2.5), None, None]);
+    }
+
+    #[test]
     fn percentiles_are_over_all_pairs_of_all_rounds() {
         let mut outcome = Outcome::default();
         outcome.pairs.add(Duration::from_micros(1_500));
         outcome.pairs.add_never();
         let rounds = vec![Ok(outcome.clone()), Ok(outcome)];
-        let pairs = Entry::new("convoke", Figure::Leave, 2, rounds)
+        let pairs = Entry::new(Engine::Foca, Figure::Leave, 2, rounds)
             .pairs
             .unwrap();
         assert_eq!((pairs.p50, pairs.max), (Some(1.5), None));

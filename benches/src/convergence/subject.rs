@@ -2,15 +2,17 @@
 
 use std::future::Future;
 
+use super::meter::Whose;
 use super::views::Watcher;
 
-/// An engine under test. All its nodes run in this process, each on a loopback address of its own.
+/// An engine under test. Its nodes have a loopback address each, and run in this process or in
+/// others.
 pub(super) trait Subject: Send + Sync + 'static {
     /// A running node. Clones are handles to the same one.
     type Node: Clone + Send + Sync + 'static;
 
-    /// Its name in the report.
-    const NAME: &'static str;
+    /// Whose CPU time and memory are those of the nodes.
+    const WHOSE: Whose = Whose::Own;
 
     /// Starts a node at [`Ground::address`](super::ground::Ground::address) of the watcher's
     /// observer, a cluster of its own. Whatever it says of other nodes from now on, it says to the

@@ -24,13 +24,14 @@ pub(super) fn head(report: &Report) -> String {
         "debug build: its figures mean nothing"
     };
     format!(
-        "convergence {}, {build}, {} cores, seed {}. Median of the rounds (least – greatest).",
+        "convergence {}, {build}, {} cores, seed {}. Median of the rounds (least – greatest) \
+         [so many times Convoke's].",
         report.version, report.cores, report.seed
     )
 }
 
 fn block(entry: &Entry) -> String {
-    let (engine, nodes) = (entry.engine, entry.nodes);
+    let (engine, nodes) = (entry.engine.name(), entry.nodes);
     let readings: Vec<String> = entry
         .summary
         .iter()
@@ -45,6 +46,7 @@ fn block(entry: &Entry) -> String {
             .filter(|pairs| pairs.samples > 0)
             .map(words::percentiles),
     );
+    lines.extend(entry.notes().into_iter().map(str::to_owned));
     let failed = entry.rounds.iter().filter(|round| round.is_err()).count();
     let all = entry.rounds.len();
     let complaints = entry.complaints().into_iter();
@@ -55,7 +57,7 @@ fn block(entry: &Entry) -> String {
             0 => format!("  {engine} N={nodes}"),
             _ => String::new(),
         };
-        text += &format!("{margin:<18} {line}\n");
+        text += &format!("{margin:<24} {line}\n");
     }
     text
 }

@@ -72,6 +72,12 @@ impl Views {
         self.up.load(Ordering::Acquire) == nodes * (nodes - 1)
     }
 
+    /// The share of all ordered pairs that are up.
+    pub(super) fn share(&self) -> f64 {
+        let nodes = self.rows.len();
+        self.up.load(Ordering::Acquire) as f64 / (nodes * (nodes - 1)) as f64
+    }
+
     /// How long after `since` each of the observers last changed its mind about each of the
     /// subjects, where that is now a sight of this kind; itself excepted.
     pub(super) fn samples(
@@ -137,6 +143,11 @@ impl Views {
 impl Watcher {
     /// The node sees `subject` so from now on. Itself and strangers are ignored.
     pub(super) fn saw(&self, subject: usize, sight: Sight) {
+        self.saw_at(subject, sight, Instant::now());
+    }
+
+    /// The node has seen `subject` so since then.
+    pub(super) fn saw_at(&self, subject: usize, sight: Sight, at: Instant) {
         let mut row = self.views.row(self.observer);
         if subject == self.observer || subject >= row.seen.len() {
             return;
@@ -148,7 +159,7 @@ impl Watcher {
         if before == sight {
             return;
         }
-        row.seen[subject] = (sight, Instant::now());
+        row.seen[subject] = (sight, at);
         drop(row);
         if sight == Sight::Up {
             self.views.up.fetch_add(1, Ordering::AcqRel);
@@ -196,6 +207,7 @@ mod tests {
         }
         assert!(views.is_whole() && views.all(&[0, 1, 2], &[0, 1, 2], is_up));
         views.watcher(1).saw(2, Sight::Failed);
+        assert_eq!(views.share(), 5.0 / 6.0);
         views.watcher(1).saw(2, Sight::Gone);
         assert!(!views.is_whole() && !views.all(&[1], &[2], is_up));
         assert!(views.all(&[0, 2], &[0, 1, 2], is_up));

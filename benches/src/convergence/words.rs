@@ -8,10 +8,31 @@ use super::report::{Percentiles, Summary};
 pub(super) fn summary(summary: &Summary) -> String {
     let say = |at| value(summary.quantity, at);
     let (median, min, max) = (say(summary.median), say(summary.min), say(summary.max));
+    let ratio = summary
+        .ratio
+        .map(|ratio| format!(" [{}×]", significant(ratio)))
+        .unwrap_or_default();
     if min == max {
-        return median;
+        return median + &ratio;
     }
-    format!("{median} ({min} – {max})")
+    format!("{median} ({min} – {max}){ratio}")
+}
+
+/// `99.8 %`: never all where it is not all.
+pub(super) fn percent(share: f64) -> String {
+    let tenths = (share * 1000.0).floor() / 10.0;
+    format!("{tenths} %")
+}
+
+/// Two digits that mean something: `0.031`, `1.4`, `22`, `307`.
+fn significant(number: f64) -> String {
+    let digits = match number {
+        large if large >= 9.95 => 0,
+        middle if middle >= 0.995 => 1,
+        small if small >= 0.0995 => 2,
+        _ => 3,
+    };
+    format!("{number:.digits$}")
 }
 
 /// `12.3 ms`, `not within 60 s`, `203`.
@@ -28,7 +49,10 @@ pub(super) fn percentiles(pairs: &Percentiles) -> String {
     let say = |at: Option<f64>| at.map_or("never".to_owned(), |millis| time(millis / 1e3));
     let never = match pairs.never {
         0 => String::new(),
-        never => format!(", {never} never"),
+        never => {
+            let came = (pairs.samples - never) as f64 / pairs.samples as f64;
+            format!(", {never} never ({} came about)", percent(came))
+        }
     };
     format!(
         "{} pairs: p50 {}, p90 {}, p99 {}, max {}{never}",
@@ -81,8 +105,22 @@ mod tests {
             median,
             min,
             max,
+            ratio: None,
         };
         assert_eq!(summary(&of(one, one, one)), "1.00 s");
         assert_eq!(summary(&of(one, one, two)), "1.00 s (1.00 s – 2.00 s)");
+        let compared = Summary {
+            ratio: Some(12.34),
+            ..of(one, one, one)
+        };
+        assert_eq!(summary(&compared), "1.00 s [12×]");
+        let ratios = [0.0312, 0.25, 1.36, 9.97, 307.2].map(significant);
+        assert_eq!(ratios, ["0.031", "0.25", "1.4", "10", "307"]);
+    }
+
+    #[test]
+    fn what_is_not_all_is_not_rounded_to_all() {
+        assert_eq!(percent(0.99999), "99.9 %");
+        assert_eq!(percent(1.0), "100 %");
     }
 }
