@@ -1,21 +1,16 @@
 //! What carries a node's datagrams: UDP, or something that misbehaves on purpose.
 
 use std::fmt;
-use std::io::{self, IoSliceMut};
+use std::io;
 use std::net::{SocketAddr, UdpSocket};
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
-use quinn::udp::{RecvMeta, Transmit};
-use quinn::{AsyncUdpSocket, Runtime, TokioRuntime, UdpPoller};
+use quinn::{AsyncUdpSocket, Runtime, TokioRuntime};
 use socket2::SockRef;
 
 /// Bytes of socket buffer that are asked for, each way. The system's limit may be lower; then
 /// that is taken. Large enough for the burst of a join storm of some hundred nodes.
 const SOCKET_BUFFER_BYTES: usize = 4 << 20;
-/// Bursts that are read by one call.
-const BURSTS_MAX: usize = 4;
 
 /// Makes sockets. Its implementations decide what happens to a datagram; QUIC copes.
 pub trait Network: fmt::Debug + Send + Sync + 'static {
@@ -43,48 +38,6 @@ impl Network for Udp {
         // Best effort: a smaller buffer drops datagrams earlier, which gossip survives.
         let _ = options.set_recv_buffer_size(SOCKET_BUFFER_BYTES);
         let _ = options.set_send_buffer_size(SOCKET_BUFFER_BYTES);
-        Ok(Arc::new(Sparing(TokioRuntime.wrap_udp_socket(socket)?)))
-    }
-}
-
-/// A socket that reads little at a time. Its reader has room for 32 bursts of 64 packets; what was once
-/// written to stays in memory, and most of it would be in a storm only.
-#[derive(Debug)]
-struct Sparing(Arc<dyn AsyncUdpSocket>);
-
-impl AsyncUdpSocket for Sparing {
-    fn create_io_poller(self: Arc<Self>) -> Pin<Box<dyn UdpPoller>> {
-        self.0.clone().create_io_poller()
-    }
-
-    fn try_send(&self, transmit: &Transmit<'_>) -> io::Result<()> {
-        self.0.try_send(transmit)
-    }
-
-    fn poll_recv(
-        &self,
-        cx: &mut Context<'_>,
-        buffers: &mut [IoSliceMut<'_>],
-        metas: &mut [RecvMeta],
-    ) -> Poll<io::Result<usize>> {
-        let count = buffers.len().min(metas.len()).min(BURSTS_MAX);
-        self.0
-            .poll_recv(cx, &mut buffers[..count], &mut metas[..count])
-    }
-
-    fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.0.local_addr()
-    }
-
-    fn max_transmit_segments(&self) -> usize {
-        self.0.max_transmit_segments()
-    }
-
-    fn max_receive_segments(&self) -> usize {
-        self.0.max_receive_segments()
-    }
-
-    fn may_fragment(&self) -> bool {
-        self.0.may_fragment()
+        TokioRuntime.wrap_udp_socket(socket)
     }
 }
