@@ -41,7 +41,7 @@ pub(super) enum Error {
         cause: String,
     },
     /// The nodes did not become one cluster.
-    #[error("not whole within {limit:?}{}, so that there was nothing to measure", share(*pairs))]
+    #[error("not whole within {limit:?}{}", share(*pairs))]
     NotWhole {
         /// How long they had.
         limit: Duration,
