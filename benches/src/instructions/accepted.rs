@@ -49,7 +49,7 @@ impl Accepted {
         let Some(&accepted) = self.paths.get(path) else {
             return Verdict::Unknown;
         };
-        let change = count as f64 / accepted.max(1) as f64 - 1.0;
+        let change = (count as f64 - accepted as f64) / accepted.max(1) as f64;
         if change > TOLERANCE {
             Verdict::Dearer { accepted, change }
         } else if change < -TOLERANCE {

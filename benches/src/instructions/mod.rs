@@ -1,8 +1,8 @@
 //! How many instructions the hot paths take, counted by valgrind: the same on a busy machine as on
 //! an idle one, so that a path that got dearer is seen, however little.
 //!
-//! Each path runs in a process of its own under `callgrind`, which counts only what
-//! [`paths::measured`] calls. What is accepted lies in `benches/instructions.json`.
+//! Each path runs in a process of its own under `callgrind`, which counts only what one
+//! function calls. What is accepted lies in `benches/instructions.json`.
 
 mod accepted;
 mod paths;
