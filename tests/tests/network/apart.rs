@@ -30,22 +30,24 @@ fn without_autoheal_sides_wait_for_a_join_and_one_makes_all_one() {
         network.start_cluster_as(|launch| launch.env("CONVOKE_CLUSTER_AUTOHEAL", "false"));
     let sides: [Hosts; 2] = [1..=3, 4..=6];
     network.cut(&Cut::sides(&sides));
-    let apart = || {
+    let apart = |nodes: &[Node]| {
         nodes.iter().enumerate().try_for_each(|(place, node)| {
             let side = usize::from(place >= 3);
             check(&node.status()?, &sides[side], &sides[1 - side], false)
         })
     };
-    eventually("both sides see the cut", PATIENCE, apart);
+    eventually("both sides see the cut", PATIENCE, || apart(&nodes));
     // What was sent to the lost before they were found dead would arrive after all.
-    throughout("nothing is under way any more", UNDER_WAY, apart);
+    throughout("nothing is under way any more", UNDER_WAY, || apart(&nodes));
     network.mend();
-    throughout("they stay apart", HEALS, apart);
+    throughout("they stay apart", HEALS, || apart(&nodes));
     // One that is started anew is back on its own side, and sees what it lacks as the others do.
     nodes[5].kill();
     nodes[5].restart();
-    eventually("the one that was started anew is back", PATIENCE, apart);
-    throughout("they stay apart after that", UNDER_WAY, apart);
+    eventually("the one that was started anew is back", PATIENCE, || {
+        apart(&nodes)
+    });
+    throughout("they stay apart after that", UNDER_WAY, || apart(&nodes));
     nodes[0].join(&nodes[4].name);
     Node::wait_until_one_within(&nodes.iter().collect::<Vec<_>>(), PATIENCE);
     for node in &nodes {
