@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::config::Config;
+#[cfg(feature = "sim")]
+use crate::engine::limits::Limit;
 use crate::member::Fingerprint;
 use crate::name::NodeId;
 use crate::time::Instant;
@@ -123,6 +125,11 @@ impl Divergence {
         if self.due.is_some_and(|due| due.peer == peer) {
             self.due = None;
         }
+    }
+
+    #[cfg(feature = "sim")]
+    pub(crate) fn limit(&self) -> Limit {
+        ("fingerprints of peers", self.peers.len(), PEERS_MAX)
     }
 
     pub(crate) fn clear(&mut self) {

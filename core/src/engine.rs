@@ -18,6 +18,8 @@ mod joining;
 mod judging;
 mod knocking;
 mod leaving;
+#[cfg(feature = "sim")]
+pub(crate) mod limits;
 mod spreading;
 mod watching;
 
@@ -287,27 +289,6 @@ impl Engine {
     #[cfg(all(test, feature = "sim"))]
     pub(crate) fn tamper(&mut self) -> (&mut Config, &mut Roster) {
         (&mut self.config, &mut self.roster)
-    }
-
-    /// Whether every queue keeps its limit, and the sums agree with what they are sums of.
-    #[cfg(feature = "sim")]
-    pub(crate) fn check_limits(&self) -> Result<(), String> {
-        let limits = [
-            ("rumors", self.gossip.len(), self.config.rumors_max),
-            ("relays", self.questions.relays(), self.config.relays_max),
-            ("members", self.roster.len(), self.config.members_max),
-            ("answers to the unbelieved", self.told.len(), TOLD_MAX),
-            ("suspicions", self.suspicions.len(), self.config.members_max),
-            ("bridges", self.bridges.len(), healing::BRIDGES_MAX),
-            ("returned", self.returned.len(), spreading::RETURNED_MAX),
-            ("findings", self.cases.len(), crate::case::FINDINGS_MAX),
-        ];
-        for (what, len, max) in limits {
-            if len > max {
-                return Err(format!("{len} {what}, more than {max}"));
-            }
-        }
-        self.roster.check_sums()
     }
 
     /// The numbers that it was started with.

@@ -8,6 +8,8 @@
 
 use std::collections::BTreeMap;
 
+#[cfg(feature = "sim")]
+use crate::engine::limits::Limit;
 use crate::member::Life;
 use crate::message::SeqNo;
 use crate::name::NodeId;
@@ -86,6 +88,14 @@ impl Jury {
     /// The next to be challenged, while fewer than `at_once` trials go on.
     pub(crate) fn next_waiting(&mut self, at_once: usize) -> Option<(NodeId, Life)> {
         (self.trials.len() < at_once).then(|| self.waiting.pop_first())?
+    }
+
+    #[cfg(feature = "sim")]
+    pub(crate) fn limits(&self, members_max: usize) -> [Limit; 2] {
+        [
+            ("trials", self.trials.len(), members_max),
+            ("challenges that wait", self.waiting.len(), members_max),
+        ]
     }
 
     pub(crate) fn clear(&mut self) {

@@ -17,6 +17,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+#[cfg(feature = "sim")]
+use crate::engine::limits::Limit;
 use crate::name::NodeId;
 use crate::time::Instant;
 
@@ -28,6 +30,10 @@ const WINDOW: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_millis(200);
 /// How long an answer is remembered. A probe or a trial takes less.
 const AGE_MAX: Duration = Duration::from_secs(30);
+
+/// How many knocks come together in that time, and until the next sweep.
+#[cfg(feature = "sim")]
+const REMEMBERED_MAX: usize = KNOCKS_MAX as usize * (AGE_MAX.as_secs() as usize + 3);
 
 /// The knocks of late, and what came of them.
 #[derive(Debug, Default)]
@@ -107,6 +113,11 @@ impl Knocks {
 
     pub(crate) fn sweep(&mut self, now: Instant) {
         self.at.retain(|_, knock| now.since(knock.asked) < AGE_MAX);
+    }
+
+    #[cfg(feature = "sim")]
+    pub(crate) fn limit(&self) -> Limit {
+        ("knocks", self.at.len(), REMEMBERED_MAX)
     }
 
     pub(crate) fn clear(&mut self) {

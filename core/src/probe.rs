@@ -13,6 +13,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use crate::config::Config;
+#[cfg(feature = "sim")]
+use crate::engine::limits::Limit;
 use crate::member::Life;
 use crate::message::SeqNo;
 use crate::name::NodeId;
@@ -164,6 +166,11 @@ impl Questions {
             .count()
     }
 
+    #[cfg(feature = "sim")]
+    pub(crate) fn limit(&self) -> Limit {
+        ("questions", self.open.len(), QUESTIONS_MAX)
+    }
+
     pub(crate) fn sweep(&mut self, now: Instant) {
         self.open
             .retain(|_, question| now.since(question.sent) < QUESTION_AGE_MAX);
@@ -266,6 +273,20 @@ impl Prober {
             begun: rng.u32(..),
             ..Self::default()
         }
+    }
+
+    #[cfg(feature = "sim")]
+    pub(crate) fn limits(&self, members_max: usize) -> [Limit; 7] {
+        let queue = self.burst.as_ref().map_or(0, |burst| burst.queue.len());
+        [
+            ("probes", self.probes.len(), members_max),
+            ("round trips", self.round_trips.len(), ROUND_TRIPS_MAX),
+            ("ways", self.ways.len(), ROUND_TRIPS_MAX),
+            ("silent of late", self.silent.len(), members_max),
+            ("mistakes", self.mistakes.len(), MISTAKES_MAX),
+            ("outcomes", self.outcomes.len(), OUTCOMES_MAX),
+            ("looked at besides", queue, members_max),
+        ]
     }
 
     /// Whether the next probe goes to a random member.

@@ -9,8 +9,12 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::config::Config;
+#[cfg(feature = "sim")]
+use crate::engine::limits::Limit;
 use crate::member::Life;
 use crate::name::NodeId;
+#[cfg(feature = "sim")]
+use crate::ring::OBSERVERS_MAX;
 use crate::time::Instant;
 
 /// The most accusers that are told apart; more change nothing.
@@ -143,6 +147,16 @@ impl Suspicion {
         spoke.is_some_and(|after| after >= SPOKE_AFTER)
     }
 
+    #[cfg(feature = "sim")]
+    pub(crate) fn limits(&self) -> [Limit; 4] {
+        [
+            ("accusers", self.accusers.len(), ACCUSERS_MAX),
+            ("refused accusers", self.refused.len(), ACCUSERS_MAX),
+            ("told of an accusation", self.told.len(), TOLD_MAX),
+            ("observers", self.observers.len(), OBSERVERS_MAX),
+        ]
+    }
+
     /// Who accuses.
     pub(crate) fn accusers(&self) -> &[NodeId] {
         &self.accusers
@@ -202,6 +216,11 @@ impl Flaps {
         self.0
             .get(&id)
             .map_or(0, |&(count, at)| decayed(count, at, half_life, now))
+    }
+
+    #[cfg(feature = "sim")]
+    pub(crate) fn limit(&self) -> Limit {
+        ("flaps", self.0.len(), FLAPS_MEMBERS_MAX)
     }
 
     /// Forgets those that have faded.

@@ -86,6 +86,20 @@ fn a_rumor_is_repeated_three_times_at_most() {
 }
 
 #[test]
+fn a_rumor_that_comes_again_needs_one_repetition_less() {
+    let (config, mut gossip) = (Config::lan(), gossip());
+    push(&mut gossip, alive(1));
+    gossip.flush(&config, at(0), 10);
+    gossip.on_heard_again(&alive(1));
+    let later = Rumor::Alive(profile("n1@10.0.0.1", life(1, 2)));
+    gossip.on_heard_again(&later);
+    let repeated: Vec<_> = (0..3)
+        .map(|_| gossip.repeat(false, |_| true).len())
+        .collect();
+    assert_eq!(repeated, [1, 1, 0]);
+}
+
+#[test]
 fn what_everybody_shows_to_know_does_not_stay_for_ever() {
     let (config, mut gossip) = (Config::lan(), gossip());
     push(&mut gossip, alive(1));

@@ -24,7 +24,7 @@ use crate::timers::Timer;
 /// How long the member whose name a joiner wants has to answer.
 const DOUBT_PATIENCE: Duration = Duration::from_millis(1500);
 /// The most joiners that wait for such an answer.
-const DOUBTS_MAX: usize = 64;
+pub(super) const DOUBTS_MAX: usize = 64;
 
 /// A joiner waits until it is known whether another process has its name.
 #[derive(Debug)]
@@ -272,5 +272,25 @@ impl Engine {
         std::iter::once(self.profile.clone())
             .chain(profiles)
             .collect()
+    }
+}
+
+#[cfg(all(test, feature = "sim"))]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::sim::World;
+
+    #[test]
+    fn news_go_straight_to_the_first_of_a_storm_of_joiners() {
+        for (joiners, bridged) in [(5, 5), (40, JOINERS_BRIDGED)] {
+            let mut world = World::new(1);
+            world.add_many(joiners + 1);
+            (1..=joiners).for_each(|joiner| world.begin_join(joiner, 0));
+            let all_in = world.run_until(Duration::from_secs(2), World::is_converged);
+            assert!(all_in.is_some(), "{}", world.describe());
+            assert_eq!(world.nodes[0].engine().bridges.len(), bridged);
+        }
     }
 }

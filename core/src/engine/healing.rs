@@ -191,3 +191,26 @@ impl Engine {
         self.update_quorum();
     }
 }
+
+#[cfg(all(test, feature = "sim"))]
+mod tests {
+    use super::*;
+    use crate::sim::World;
+
+    #[test]
+    fn whoever_comes_itself_finds_room_that_hearsay_leaves() {
+        let mut world = World::cluster(1, 5);
+        let bridged = world.tell(0, |engine, now| {
+            engine.bridges.clear();
+            (0..100).for_each(|id| engine.bridge_by_hearsay(now, NodeId(id)));
+            let by_hearsay = engine.bridges.len();
+            (100..300).for_each(|id| engine.bridge(now, NodeId(id)));
+            let bridged = (by_hearsay, engine.bridges.len());
+            // Whoever has one keeps it for longer.
+            engine.bridge(now + Duration::from_secs(1), NodeId(0));
+            assert_eq!(engine.bridges.len(), bridged.1);
+            bridged
+        });
+        assert_eq!(bridged, (BRIDGES_HEARSAY_MAX, BRIDGES_MAX));
+    }
+}

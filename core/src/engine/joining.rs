@@ -32,7 +32,7 @@ const CATCH_UP_TICK_MAX: Duration = Duration::from_millis(500);
 /// constant change keeps fingerprints from ever being equal.
 const CATCH_UP_CALM: Duration = Duration::from_secs(1);
 /// The most requests on behalf of discovery that wait for an answer.
-const PROPOSALS_MAX: usize = 64;
+pub(super) const PROPOSALS_MAX: usize = 64;
 
 /// What this node is doing about its membership.
 #[derive(Debug)]
