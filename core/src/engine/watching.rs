@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use super::Engine;
-use crate::member::{Life, State};
+use crate::member::{Life, Profile, State};
 use crate::message::Failed;
 use crate::name::{NodeId, NodeName};
-use crate::output::{Downed, Event, Partition, Signal};
+use crate::output::{Downed, Event, Partition, PartitionKind, Signal};
 use crate::partition::{Hearing, Verdict};
 use crate::quorum::Sides;
 use crate::split_brain::Among;
@@ -96,6 +96,7 @@ impl Engine {
             Verdict::Same | Verdict::Over => {}
             Verdict::Detected => {
                 self.name_side();
+                self.say_side(now);
                 let partition = self.partition.clone();
                 partition
                     .into_iter()
@@ -207,6 +208,17 @@ impl Engine {
             present.map(|(id, _)| id).min()
         };
         self.watch.name_side(side);
+    }
+
+    /// Who hears accusations and is not heard has refuted them before it knew why: what is heard of
+    /// it first would name no side. It says it anew. Who hears nobody was told nothing yet.
+    fn say_side(&mut self, now: Instant) {
+        let unheard = self.watch.standing().map(|open| open.kind) == Some(PartitionKind::OneWay);
+        if self.watch.is_alone() && unheard && self.profile.side != self.side(now) {
+            let life = self.profile.life.above(self.profile.life.incarnation);
+            let profile = (*self.profile).clone();
+            self.announce(now, Profile { life, ..profile });
+        }
     }
 
     // ---- quorum ----

@@ -197,6 +197,28 @@ fn a_side_that_hears_the_other_and_is_not_heard_says_so() {
 }
 
 #[test]
+fn that_one_was_cut_off_one_way_is_told_by_all_when_it_is_back() {
+    for seed in 40..48 {
+        let mut world = settled(seed, 12, Config::lan());
+        let (others, one) = (group(0, 11), group(11, 12));
+        let sides = match seed % 2 {
+            0 => [others, one],
+            _ => [one, others],
+        };
+        let since = world.now;
+        world.network.cut_into_one_way(&sides);
+        world.run_for(s(30));
+        let told = (0..11).any(|n| last_verdict(&world, n, since).is_some());
+        assert!(!told, "until it is back it could as well have crashed");
+        world.network.mend();
+        let took = world.run_until(s(10), World::is_converged);
+        assert!(took.is_some(), "{}", world.describe());
+        world.run_for(s(3));
+        (0..12).for_each(|n| assert_eq!(sides_told(&world, n, since), [2], "n{n}, {seed}"));
+    }
+}
+
+#[test]
 fn a_side_that_is_heard_is_known_for_it_as_soon_as_it_is_lost() {
     for (seed, size, mute) in [(19, 12, 6), (20, 12, 3), (21, 64, 32)] {
         let mut world = settled(seed, size, Config::lan());
