@@ -130,6 +130,8 @@ pub(crate) struct PartitionWatch {
     last: Option<(Standing, Instant)>,
     /// Single members that came back since the last look, and had been cut off.
     castaways: Option<Castaways>,
+    /// When that was told last.
+    landed: Option<Instant>,
 }
 
 /// Single members whose silence looked like a failure, and that were cut off.
@@ -183,6 +185,13 @@ impl PartitionWatch {
     /// Whom the standing partition took away, where this node is not alone; in order.
     pub(crate) fn lost(&self) -> &BTreeSet<NodeId> {
         &self.lost
+    }
+
+    /// Whether a member is behind a partition from which nobody came back so far. Once somebody did,
+    /// who is lost still is dead for all that is known.
+    pub(crate) fn holds(&self, id: NodeId) -> bool {
+        let whole = self.open.as_ref().is_some_and(|open| !open.returned);
+        whole && self.lost.contains(&id)
     }
 
     /// On which side of the partition that stands, or that ended so short a time ago, this node is.
@@ -253,7 +262,7 @@ impl PartitionWatch {
     }
 
     /// A member is back.
-    pub(crate) fn on_returned(&mut self, id: NodeId, how: Return) {
+    pub(crate) fn on_returned(&mut self, id: NodeId, how: Return, config: &Config) {
         match (self.silent.get(&id).copied(), &mut self.open) {
             (Some(_), Some(open)) => {
                 open.returned = true;
@@ -264,7 +273,7 @@ impl PartitionWatch {
             }
             (Some(silent), None) => {
                 if let Return::Lived(Some(side)) = how {
-                    self.on_castaway(side, silent);
+                    self.on_castaway(side, silent, config);
                 }
             }
             (None, _) => {}
@@ -272,13 +281,12 @@ impl PartitionWatch {
         self.on_gone(id);
     }
 
-    /// A single member was cut off since then, unless it is a straggler of the last partition.
-    fn on_castaway(&mut self, side: NodeId, silent: Instant) {
-        if self
-            .last
-            .as_ref()
-            .is_some_and(|(_, ended)| silent <= *ended)
-        {
+    /// A single member was cut off since then, unless it is a straggler of the last partition, or
+    /// names the side of that one still: see [`Self::side`].
+    fn on_castaway(&mut self, side: NodeId, silent: Instant, config: &Config) {
+        let last = self.last.as_ref().map(|(_, ended)| *ended);
+        let healed = last.max(self.landed);
+        if healed.is_some_and(|at| silent <= at + config.suspicion_max) {
             return;
         }
         let castaways = self.castaways.get_or_insert_with(|| Castaways {
@@ -347,6 +355,7 @@ impl PartitionWatch {
         let dirty = std::mem::take(&mut self.dirty);
         let grown = std::mem::take(&mut self.grown);
         let castaways = self.castaways.take();
+        self.landed = castaways.as_ref().map(|_| now).or(self.landed);
         match (&mut self.open, kind) {
             (None, None) => castaways.map_or(Verdict::Same, |castaways| Verdict::Healed {
                 lasted: now.since(castaways.since),
@@ -457,7 +466,7 @@ mod tests {
         }
 
         fn returns(&mut self, id: u64, how: Return) {
-            self.0.on_returned(NodeId(id), how);
+            self.0.on_returned(NodeId(id), how, &Config::lan());
         }
 
         fn look(&mut self, hearing: Hearing, secs: u64) -> Verdict {
@@ -583,6 +592,17 @@ mod tests {
         assert!(matches!(watch.look(HEARS, 40), Verdict::Healed { .. }));
         watch.returns(9, BACK);
         assert_eq!(watch.look(HEARS, 41), Verdict::Same);
+    }
+
+    #[test]
+    fn who_stands_still_soon_after_it_was_cut_off_is_not_cut_off_again() {
+        let mut watch = Watch::default();
+        for (silent, back, told) in [(10, 30, true), (33, 40, false), (60, 70, true)] {
+            watch.falls_silent(7, silent);
+            watch.returns(7, BACK);
+            let healed = matches!(watch.look(HEARS, back), Verdict::Healed { .. });
+            assert_eq!(healed, told, "silent at {silent} s");
+        }
     }
 
     #[test]

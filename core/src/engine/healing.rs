@@ -161,7 +161,7 @@ impl Engine {
     /// side, as long as there is anybody else in its memory.
     fn random_mate(&mut self) -> Option<&Acquaintance> {
         let healed = self.config.autoheal;
-        let fits = |entry: &Acquaintance| healed || entry.standing.state != State::Failed;
+        let fits = |entry: &Acquaintance| healed || entry.standing.state == State::Alive;
         let (roster, rng) = (&self.roster, &mut self.rng);
         let found = roster.random_acquaintance(rng, fits);
         found.or_else(|| roster.random_acquaintance(rng, |_| true))
@@ -170,12 +170,17 @@ impl Engine {
     // ---- forgetting ----
 
     /// Forgets those whose time is over. Only with quorum: a minority that forgot the rest would
-    /// become its own majority. And not while this node is down: it would end the partition by that.
+    /// become its own majority. Not while this node is down: it would end the partition by that. And
+    /// none whom a partition holds: a majority that forgot them could be parted again, and both parts
+    /// would have quorum.
     pub(super) fn forget_the_dead(&mut self, now: Instant) {
         if !self.quorum || self.down.is_some() {
             return;
         }
         for id in self.roster.forgettable(now) {
+            if self.watch.holds(id) {
+                continue;
+            }
             let Some(member) = self.roster.forget(id) else {
                 continue;
             };
@@ -188,6 +193,7 @@ impl Engine {
             self.note(now, id, event.life, What::Forgotten);
             self.event(Event::MemberForgotten(event));
         }
+        self.assess_soon(now);
         self.update_quorum();
     }
 }

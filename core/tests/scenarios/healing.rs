@@ -231,6 +231,32 @@ fn a_partition_longer_than_the_cleaning_heals() {
     world.network.mend();
     let took = world.run_until(s(60), World::is_converged);
     assert!(took.is_some(), "{}", world.describe());
+    world.run_for(s(3));
+    for number in 0..20 {
+        let node = &world.nodes[number];
+        assert_eq!(node.engine().partition(), None, "n{number}");
+        let healed = |e: &Event| matches!(e, Event::PartitionHealed { sides: 2, .. });
+        let told = node.events.iter().filter(|(_, e)| healed(e)).count();
+        assert_eq!(told, 1, "n{number}");
+    }
+}
+
+#[test]
+fn a_majority_that_is_parted_again_has_not_forgotten_whom_it_lost() {
+    let mut world = World::new(23);
+    world.config.autoclean = Some(s(30));
+    world.grow(5);
+    cut(&mut world, &[group(0, 3), group(3, 5)]);
+    world.run_for(s(120));
+    let sides = [group(0, 2), group(2, 5)];
+    cut(&mut world, &sides);
+    let apart = world.run_until(s(60), |w| sides.iter().all(|side| w.agree(side)));
+    assert!(apart.is_some(), "{}", world.describe());
+    world.run_for(s(60));
+    for number in 0..5 {
+        let quorum = world.nodes[number].engine().has_quorum();
+        assert_eq!(quorum, number >= 2, "n{number}");
+    }
 }
 
 #[test]
