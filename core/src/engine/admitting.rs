@@ -50,6 +50,7 @@ impl Engine {
             None if request.intent == Intent::Return && request.cluster != self.cluster => {
                 self.transmit(from.clone(), Class::Reliable, vec![Message::WrongCluster]);
             }
+            None if self.is_left_apart(from.id(), &request) => {}
             None => match self.namesake_elsewhere(from.id(), &request.profile) {
                 Some(address) => self.doubt(now, address, from.clone(), request),
                 None => self.grant(now, from, &request),
@@ -102,6 +103,15 @@ impl Engine {
             Phase::Asking(_) => request.cluster < self.cluster && !self.asks(from, request),
             Phase::Preparing(_) | Phase::PreparingLeave | Phase::Departing(_) => true,
         }
+    }
+
+    /// Whether discovery leads somebody here who is in this cluster already, on a side of its own,
+    /// where sides are an operator's to bring together. Who is alone may come to either.
+    fn is_left_apart(&self, id: NodeId, request: &JoinRequest) -> bool {
+        let found = request.intent == Intent::Discovered && request.admitted;
+        let settled = request.cluster == self.cluster && request.size > 1;
+        let stays = !self.config.autoheal && self.roster.present() > 1;
+        stays && found && settled && !self.is_present(id)
     }
 
     /// Whether this node is asking the asker, and is the one of the two that goes to the other.
@@ -247,7 +257,9 @@ impl Engine {
             Class::Reliable,
             vec![Message::JoinGranted(Box::new(granted))],
         );
-        if self.bridges.len() < JOINERS_BRIDGED {
+        // A newcomer may be on its way to another side, which is not to hear of this one.
+        let parted = !self.config.autoheal && self.watch.standing().is_some();
+        if self.bridges.len() < JOINERS_BRIDGED && !parted {
             self.bridge(now, id);
         }
     }

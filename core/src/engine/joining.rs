@@ -280,6 +280,10 @@ impl Engine {
             _ => None,
         };
         if granted.cluster == self.cluster {
+            self.proposals.remove(&granted.seq);
+            if asked.is_none() && self.is_to_stay_apart(from.id()) {
+                return;
+            }
             self.adopt(now, from, shown, &granted, asked);
             return;
         }
@@ -297,6 +301,12 @@ impl Engine {
             self.timers.stop(Timer::Join);
             self.signal(Signal::Prepare(Change::Join));
         }
+    }
+
+    /// Whether this node has a side by now, and a node that nobody here knows as present is not to
+    /// make it one with another: without `autoheal` an operator does.
+    fn is_to_stay_apart(&self, id: NodeId) -> bool {
+        !self.config.autoheal && self.roster.present() > 1 && !self.is_present(id)
     }
 
     /// Answers a [`Signal::Prepare`]: the program is ready for the change. A no-op where nothing

@@ -1,7 +1,9 @@
 //! Healing by hand: without `autoheal`, sides wait for an operator's join.
 
+use std::time::Duration;
+
 use convoke_core::output::Target;
-use convoke_core::{Config, Event};
+use convoke_core::{ClusterId, Config, Event};
 
 use crate::World;
 use crate::{group, s, settled};
@@ -49,36 +51,68 @@ fn sides_wait_for_a_join_and_one_join_makes_all_one() {
     }
 }
 
-#[test]
-fn discovery_does_not_undo_it_and_brings_newcomers_all_the_same() {
-    let (mut world, sides) = halves(5, 8);
-    let newcomer = world.add();
+/// Has discovery on all of them propose a node of each side again and again, one `apart` from the
+/// other, and checks all the while that no two sides meet. In the end the newcomer is on one of them.
+fn discover(world: &mut World, sides: &[Vec<usize>; 2], newcomer: usize, apart: Duration) {
+    let seeds = [0, 4].map(|seed| Target::Address(world.nodes[seed].address));
     for number in 0..=newcomer {
         world.tell(number, |engine, _| engine.set_discovery(true));
     }
-    for _ in 0..6 {
-        for number in 0..=newcomer {
-            for seed in [0, 4] {
-                let seed = Target::Address(world.nodes[seed].address);
-                world.tell(number, |engine, now| engine.propose(now, seed));
+    for round in 0..10 {
+        for seed in &seeds {
+            for number in 0..=newcomer {
+                world.tell(number, |engine, now| engine.propose(now, seed.clone()));
             }
+            world.run_for(apart);
         }
-        world.run_for(s(5));
+        world.run_for(s(3));
+        let own = |one: usize| {
+            let mut own = sides[one].clone();
+            own.push(newcomer);
+            own
+        };
+        let on = |one: usize| world.agree(&own(one)) && world.agree(&sides[1 - one]);
+        assert!(on(0) || on(1), "{round}, {apart:?}: {}", world.describe());
     }
-    let with = |side: &[usize]| {
-        let both = side.iter().copied().chain([newcomer]);
-        both.collect::<Vec<_>>()
-    };
-    let apart =
-        |world: &World, one: usize| world.agree(&with(&sides[one])) && world.agree(&sides[1 - one]);
-    let right = apart(&world, 0) || apart(&world, 1);
-    assert!(right, "{}", world.describe());
-    world
-        .join(0, 4)
-        .or_else(|_| world.join(4, 0))
-        .expect("one of them joins");
-    let one = world.run_until(s(3), World::is_converged);
-    assert!(one.is_some(), "{}", world.describe());
+}
+
+/// Pauses between what discovery says of one side and of the other: at once, during the first
+/// grant, while the list is read, and long after.
+fn pauses() -> impl Iterator<Item = Duration> {
+    [0, 1, 2, 5, 20, 100, 400, 1500]
+        .into_iter()
+        .map(Duration::from_millis)
+}
+
+#[test]
+fn discovery_does_not_undo_it_and_brings_newcomers_all_the_same() {
+    for (seed, apart) in (20..).zip(pauses()) {
+        let (mut world, sides) = halves(seed, 8);
+        let newcomer = world.add();
+        discover(&mut world, &sides, newcomer, apart);
+        world
+            .join(0, 4)
+            .or_else(|_| world.join(4, 0))
+            .expect("one of them joins");
+        let one = world.run_until(s(3), World::is_converged);
+        assert!(one.is_some(), "{}", world.describe());
+    }
+}
+
+#[test]
+fn discovery_does_not_undo_it_where_a_host_comes_back_without_its_data() {
+    for (seed, apart) in (40..).zip(pauses()) {
+        let (mut world, sides) = halves(seed, 8);
+        // Both sides know its name and its address.
+        let lost = 7;
+        world.kill(lost);
+        world.run_for(s(3));
+        let cluster = ClusterId(u128::from(seed));
+        world.forget(lost, cluster);
+        world.start(lost);
+        let sides = [sides[0].clone(), group(4, lost)];
+        discover(&mut world, &sides, lost, apart);
+    }
 }
 
 #[test]

@@ -1,8 +1,9 @@
 //! Sides that stay apart, and what an operator does meanwhile.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use convoke_tests::{Cut, Hosts, Network, Node, Status, eventually, throughout};
+use convoke_tests::{Cut, Hosts, Launch, Network, Node, Status, eventually, throughout};
 
 use crate::ground::{PATIENCE, names};
 
@@ -60,6 +61,47 @@ fn without_autoheal_sides_wait_for_a_join_and_one_makes_all_one() {
                 .ok_or_else(|| format!("{events:?}"))
         });
     }
+}
+
+/// Discovery brings a newcomer to one of the sides, and makes them one as little as they do themselves.
+#[test]
+fn without_autoheal_a_newcomer_whom_discovery_leads_to_both_sides_is_on_one() {
+    let by_hand = |launch: Launch| launch.env("CONVOKE_CLUSTER_AUTOHEAL", "false");
+    let network = Network::new(7);
+    let mut nodes = Node::start_all((1..=4).map(|n| by_hand(network.launch(n))));
+    for node in &nodes[1..] {
+        node.join(&nodes[0].name);
+    }
+    Node::wait_until_one(&nodes.iter().collect::<Vec<_>>());
+    let sides: [Hosts; 2] = [1..=2, 3..=4];
+    network.cut(&Cut::sides(&sides));
+    let two_sides = |nodes: &[Node]| {
+        let seen: Result<BTreeSet<_>, String> = nodes
+            .iter()
+            .map(|node| Ok(node.status()?.running_nodes))
+            .collect();
+        let seen = seen?;
+        let members: usize = seen.iter().map(Vec::len).sum();
+        (seen.len() == 2 && members == nodes.len())
+            .then_some(())
+            .ok_or_else(|| format!("{seen:#?}"))
+    };
+    eventually("both sides see the cut", PATIENCE, || two_sides(&nodes));
+    throughout("nothing is under way any more", UNDER_WAY, || {
+        two_sides(&nodes)
+    });
+    network.mend();
+    let seeds = [Network::name(1), Network::name(3)].join(",");
+    for n in 5..=7 {
+        let newcomer = by_hand(network.launch(n))
+            .env("CONVOKE_CLUSTER_DISCOVERY", "static")
+            .env("CONVOKE_CLUSTER_STATIC_SEEDS", &seeds)
+            .env("CONVOKE_CLUSTER_DISCOVERY_INTERVAL", "500ms");
+        nodes.push(newcomer.start());
+        let what = format!("newcomer {n} is on one of the sides");
+        eventually(&what, PATIENCE, || two_sides(&nodes));
+    }
+    throughout("they stay apart", HEALS, || two_sides(&nodes));
 }
 
 /// The operator's contract has no quorum among the reasons to refuse a join: a fleet that has lost
