@@ -755,7 +755,7 @@ impl Engine {
 
     /// Says something new of oneself.
     fn announce(&mut self, now: Instant, profile: Profile) {
-        let side = self.side(now);
+        let side = self.said_side(now);
         self.profile = Arc::new(Profile { side, ..profile });
         let rumor = crate::message::Rumor::Alive(self.profile.clone());
         self.roster.apply(now, &rumor);

@@ -96,10 +96,12 @@ pub(crate) struct Standing {
     pub(crate) since: Instant,
     /// When it last looked otherwise than before.
     pub(crate) changed: Instant,
-    /// Whether it took anybody away; if not this node is, or was, alone.
-    took: bool,
+    /// Whom it took away; if nobody, this node is, or was, alone.
+    took: BTreeSet<NodeId>,
     /// The side that this node is on.
-    side: Option<NodeId>,
+    pub(crate) side: Option<NodeId>,
+    /// Whether it has said so.
+    said: bool,
     /// Whether somebody came back.
     returned: bool,
     /// The sides that those who came back were on.
@@ -194,15 +196,17 @@ impl PartitionWatch {
         whole && self.lost.contains(&id)
     }
 
-    /// On which side of the partition that stands, or that ended so short a time ago, this node is.
-    pub(crate) fn side(&self, age_max: Duration, now: Instant) -> Option<NodeId> {
-        let last = self.last.as_ref();
-        let last = last.filter(|(_, ended)| now.since(*ended) <= age_max);
-        let last = last.map(|(standing, _)| standing);
-        self.open
-            .as_ref()
-            .or(last)
-            .and_then(|standing| standing.side)
+    /// On which side of the partition that stands this node is; or that ended so short a time ago,
+    /// where it has said nothing of itself since that one was detected: whoever held it dead over
+    /// there heard what it said then, and who finds it dead later does so for another reason.
+    pub(crate) fn say_side(&mut self, age_max: Duration, now: Instant) -> Option<NodeId> {
+        let standing = match (&mut self.open, &mut self.last) {
+            (Some(open), _) => open,
+            (None, Some((last, ended))) if now.since(*ended) <= age_max && !last.said => last,
+            _ => return None,
+        };
+        standing.said = true;
+        standing.side
     }
 
     /// Names the side that this node is on. Whoever comes back later was on another one.
@@ -256,27 +260,29 @@ impl PartitionWatch {
         if self.lost.insert(id) {
             (self.dirty, self.grown) = (true, true);
             if let Some(open) = &mut self.open {
-                open.took = true;
+                open.took.insert(id);
             }
         }
     }
 
     /// A member is back.
     pub(crate) fn on_returned(&mut self, id: NodeId, how: Return, config: &Config) {
-        match (self.silent.get(&id).copied(), &mut self.open) {
-            (Some(_), Some(open)) => {
+        match (&mut self.open, how) {
+            (Some(open), how) if self.lost.contains(&id) => {
                 open.returned = true;
                 if let Return::Lived(side) = how {
                     open.lived = true;
-                    open.sides.extend(side);
+                    // Who named its side early may have held somebody of this one for a mate.
+                    open.sides
+                        .extend(side.filter(|side| open.took.contains(side)));
                 }
             }
-            (Some(silent), None) => {
-                if let Return::Lived(Some(side)) = how {
+            (None, Return::Lived(Some(side))) => {
+                if let Some(&silent) = self.silent.get(&id) {
                     self.on_castaway(side, silent, config);
                 }
             }
-            (None, _) => {}
+            _ => {}
         }
         self.on_gone(id);
     }
@@ -406,14 +412,15 @@ impl PartitionWatch {
             kind,
             since,
             changed: now,
-            took: false,
+            took: BTreeSet::new(),
             side: None,
+            said: false,
             returned: false,
             sides: BTreeSet::new(),
             lived: false,
         });
         (open.kind, open.changed) = (kind, now);
-        open.took |= !self.lost.is_empty();
+        open.took.extend(&self.lost);
         self.open = Some(open);
     }
 
@@ -422,7 +429,7 @@ impl PartitionWatch {
             return Verdict::Same;
         };
         // Whoever was alone lost nobody: the others were there, wherever that was.
-        let was_alone = !open.took;
+        let was_alone = open.took.is_empty();
         let verdict = if open.returned || was_alone {
             let others = open.sides.len().max(usize::from(open.lived || was_alone));
             let lasted = now.since(open.since);
@@ -441,262 +448,4 @@ impl PartitionWatch {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn at(secs: u64) -> Instant {
-        Instant::ORIGIN + Duration::from_secs(secs)
-    }
-
-    const HEARS: Hearing = Hearing {
-        silence: Duration::ZERO,
-        unanswered: Duration::ZERO,
-        accused: Duration::ZERO,
-    };
-    const BACK: Return = Return::Lived(Some(NodeId(1)));
-
-    /// A watch of a node that holds nine others.
-    #[derive(Default)]
-    struct Watch(PartitionWatch);
-
-    impl Watch {
-        fn falls_silent(&mut self, id: u64, secs: u64) {
-            let (config, at) = (Config::lan(), at(secs));
-            self.0.on_silent(NodeId(id), &config, at, Duration::ZERO);
-        }
-
-        fn returns(&mut self, id: u64, how: Return) {
-            self.0.on_returned(NodeId(id), how, &Config::lan());
-        }
-
-        fn look(&mut self, hearing: Hearing, secs: u64) -> Verdict {
-            self.0.assess(&Config::lan(), hearing, 9, at(secs))
-        }
-
-        fn lost(&self) -> Vec<u64> {
-            self.0.lost().iter().map(|id| id.0).collect()
-        }
-
-        fn kind(&self) -> Option<PartitionKind> {
-            self.0.standing().map(|open| open.kind)
-        }
-    }
-
-    #[test]
-    fn one_silent_member_is_a_failure_and_two_together_are_a_cut() {
-        let mut watch = Watch::default();
-        watch.falls_silent(1, 10);
-        assert_eq!(watch.look(HEARS, 10), Verdict::Same);
-        watch.falls_silent(2, 12);
-        assert_eq!(watch.look(HEARS, 12), Verdict::Detected);
-        assert_eq!(watch.kind(), Some(PartitionKind::Cut));
-        assert_eq!(watch.0.standing().unwrap().since, at(10));
-        assert_eq!(watch.look(HEARS, 13), Verdict::Same);
-    }
-
-    #[test]
-    fn the_last_of_those_behind_a_cut_may_be_found_late() {
-        let mut watch = Watch::default();
-        watch.falls_silent(9, 0);
-        watch.falls_silent(1, 10);
-        watch.falls_silent(2, 11);
-        watch.look(HEARS, 11);
-        watch.falls_silent(3, 20);
-        assert_eq!(watch.look(HEARS, 20), Verdict::Detected);
-        assert_eq!(watch.lost(), [1, 2, 3]);
-        assert_eq!(watch.0.standing().unwrap().changed, at(20));
-        watch.falls_silent(4, 60);
-        assert_eq!(watch.look(HEARS, 60), Verdict::Same);
-        assert_eq!(watch.lost(), [1, 2, 3]);
-    }
-
-    #[test]
-    fn two_that_fail_far_apart_are_two_failures_however_late_they_are_learned() {
-        let mut watch = Watch::default();
-        watch.falls_silent(1, 10);
-        watch.falls_silent(2, 100);
-        assert_eq!(watch.look(HEARS, 100), Verdict::Same);
-        let (config, mut watch) = (Config::lan(), Watch::default());
-        for (id, ago) in [(1, 300), (2, 100), (3, 104)] {
-            let ago = Duration::from_secs(ago);
-            watch.0.on_silent(NodeId(id), &config, at(500), ago);
-        }
-        assert_eq!(watch.look(HEARS, 500), Verdict::Detected);
-        assert_eq!(watch.lost(), [2, 3]);
-    }
-
-    #[test]
-    fn a_partition_is_healed_when_the_last_one_is_back() {
-        let mut watch = Watch::default();
-        for id in 1..=3 {
-            watch.falls_silent(id, 10);
-        }
-        watch.look(HEARS, 10);
-        watch.returns(1, BACK);
-        watch.returns(2, BACK);
-        assert_eq!(watch.look(HEARS, 60), Verdict::Same);
-        assert_eq!(watch.0.standing().unwrap().changed, at(60));
-        watch.returns(3, BACK);
-        let lasted = Duration::from_secs(60);
-        let healed = Verdict::Healed { lasted, sides: 2 };
-        assert_eq!(watch.look(HEARS, 70), healed);
-        assert_eq!(watch.kind(), None);
-    }
-
-    #[test]
-    fn the_sides_are_those_that_the_returned_name() {
-        let sides = |returns: &[Return]| {
-            let mut watch = Watch::default();
-            (1..=returns.len()).for_each(|id| watch.falls_silent(id as u64, 10));
-            watch.look(HEARS, 10);
-            for (id, how) in (1..).zip(returns) {
-                watch.returns(id, *how);
-            }
-            match watch.look(HEARS, 20) {
-                Verdict::Healed { sides, .. } => sides,
-                other => panic!("{other:?}"),
-            }
-        };
-        let (one, two) = (BACK, Return::Lived(Some(NodeId(2))));
-        assert_eq!(sides(&[one, one, two]), 3);
-        assert_eq!(sides(&[one, Return::Lived(None)]), 2);
-        assert_eq!(sides(&[Return::Lived(None), Return::Restarted]), 2);
-        assert_eq!(sides(&[Return::Restarted, Return::Restarted]), 1);
-    }
-
-    #[test]
-    fn a_single_one_that_names_its_side_was_cut_off() {
-        let back = |how| {
-            let mut watch = Watch::default();
-            watch.falls_silent(7, 10);
-            assert_eq!(watch.look(HEARS, 10), Verdict::Same);
-            watch.returns(7, how);
-            let seen = watch.look(HEARS, 30);
-            assert_eq!(watch.look(HEARS, 31), Verdict::Same, "it is told once");
-            seen
-        };
-        let lasted = Duration::from_secs(20);
-        let healed = Verdict::Healed { lasted, sides: 2 };
-        assert_eq!(back(Return::Lived(Some(NodeId(7)))), healed);
-        assert_eq!(back(Return::Lived(None)), Verdict::Same, "it stood still");
-        assert_eq!(back(Return::Restarted), Verdict::Same);
-    }
-
-    #[test]
-    fn a_straggler_of_a_partition_is_no_other_one() {
-        let mut watch = Watch::default();
-        watch.falls_silent(9, 0);
-        (1..=2).for_each(|id| watch.falls_silent(id, 30));
-        watch.look(HEARS, 30);
-        (1..=2).for_each(|id| watch.returns(id, BACK));
-        assert!(matches!(watch.look(HEARS, 40), Verdict::Healed { .. }));
-        watch.returns(9, BACK);
-        assert_eq!(watch.look(HEARS, 41), Verdict::Same);
-    }
-
-    #[test]
-    fn who_stands_still_soon_after_it_was_cut_off_is_not_cut_off_again() {
-        let mut watch = Watch::default();
-        for (silent, back, told) in [(10, 30, true), (33, 40, false), (60, 70, true)] {
-            watch.falls_silent(7, silent);
-            watch.returns(7, BACK);
-            let healed = matches!(watch.look(HEARS, back), Verdict::Healed { .. });
-            assert_eq!(healed, told, "silent at {silent} s");
-        }
-    }
-
-    #[test]
-    fn a_partition_whose_lost_members_were_all_removed_was_not_healed() {
-        let mut watch = Watch::default();
-        watch.falls_silent(1, 10);
-        watch.falls_silent(2, 10);
-        watch.look(HEARS, 10);
-        watch.0.on_gone(NodeId(1));
-        watch.0.on_gone(NodeId(2));
-        assert_eq!(watch.look(HEARS, 20), Verdict::Over);
-    }
-
-    #[test]
-    fn who_hears_nobody_is_isolated() {
-        let deaf = Hearing {
-            silence: Duration::from_secs(5),
-            unanswered: Duration::from_secs(50),
-            ..HEARS
-        };
-        let mut watch = Watch::default();
-        assert_eq!(watch.look(deaf, 10), Verdict::Detected);
-        assert_eq!(watch.kind(), Some(PartitionKind::Isolated));
-        assert_eq!(watch.0.standing().unwrap().since, at(5));
-        assert!(watch.0.is_alone());
-        let lasted = Duration::from_secs(15);
-        let healed = Verdict::Healed { lasted, sides: 2 };
-        assert_eq!(watch.look(HEARS, 20), healed);
-        let mut alone = PartitionWatch::default();
-        assert_eq!(
-            alone.assess(&Config::lan(), deaf, 0, at(500)),
-            Verdict::Same
-        );
-    }
-
-    #[test]
-    fn a_cut_of_which_half_is_heard_all_the_same_is_one_way() {
-        let mut watch = Watch::default();
-        (1..=4).for_each(|id| watch.falls_silent(id, 10));
-        watch.look(HEARS, 10);
-        watch.0.on_packet(NodeId(1), at(11));
-        watch.0.on_packet(NodeId(9), at(11));
-        assert_eq!(watch.0.take_heard(at(12)), []);
-        assert_eq!(watch.0.take_heard(at(13)), [NodeId(1)]);
-        watch.0.on_heard(NodeId(1));
-        assert_eq!(watch.look(HEARS, 14), Verdict::Same);
-        watch.0.on_heard(NodeId(2));
-        assert_eq!(watch.look(HEARS, 15), Verdict::Detected);
-        assert_eq!(watch.kind(), Some(PartitionKind::OneWay));
-        assert!(!watch.0.is_alone());
-        watch.0.on_packet(NodeId(3), at(16));
-        assert_eq!(watch.0.take_heard(at(30)), [], "it is known");
-        (1..=4).for_each(|id| watch.returns(id, BACK));
-        assert!(matches!(watch.look(HEARS, 40), Verdict::Healed { .. }));
-    }
-
-    #[test]
-    fn who_hears_others_and_is_never_answered_is_at_the_wrong_end_of_a_one_way_link() {
-        let unheard = |secs| Hearing {
-            unanswered: Duration::from_secs(secs),
-            ..HEARS
-        };
-        let mut watch = Watch::default();
-        assert_eq!(watch.look(unheard(8), 20), Verdict::Same);
-        assert_eq!(watch.look(unheard(9), 21), Verdict::Detected);
-        assert_eq!(watch.kind(), Some(PartitionKind::OneWay));
-        assert!(watch.0.is_alone());
-    }
-
-    #[test]
-    fn who_is_accused_and_not_answered_need_not_wait_so_long() {
-        let told = |unanswered, accused, silence| Hearing {
-            silence: Duration::from_secs(silence),
-            unanswered: Duration::from_secs(unanswered),
-            accused: Duration::from_millis(accused),
-        };
-        let mut watch = Watch::default();
-        assert_eq!(watch.look(told(5, 1000, 0), 20), Verdict::Same);
-        assert_eq!(watch.look(told(4, 2000, 0), 20), Verdict::Same);
-        assert_eq!(watch.look(told(5, 2000, 0), 21), Verdict::Detected);
-        assert_eq!(watch.kind(), Some(PartitionKind::OneWay));
-        let quiet = watch.look(told(14, 11_000, 9), 30);
-        assert_eq!(quiet, Verdict::Same, "nobody speaks to the dead");
-        assert_eq!(watch.kind(), Some(PartitionKind::OneWay));
-        assert!(matches!(watch.look(HEARS, 40), Verdict::Healed { .. }));
-    }
-
-    #[test]
-    fn who_spoke_after_it_was_accused_is_heard() {
-        let mut watch = Watch::default();
-        watch.0.on_spoken(NodeId(1), at(9));
-        (1..=2).for_each(|id| watch.falls_silent(id, 10));
-        assert_eq!(watch.0.take_heard(at(10)), [], "it was no member lost then");
-        watch.0.on_spoken(NodeId(2), at(10));
-        assert_eq!(watch.0.take_heard(at(10)), [NodeId(2)]);
-    }
-}
+mod tests;

@@ -191,9 +191,9 @@ impl Engine {
         members.chain(mates)
     }
 
-    /// The side that this node is on, or was on until just now.
-    pub(super) fn side(&self, now: Instant) -> Option<NodeId> {
-        self.watch.side(self.config.suspicion_max, now)
+    /// The side that this node is on, or was on until just now, to be said.
+    pub(super) fn said_side(&mut self, now: Instant) -> Option<NodeId> {
+        self.watch.say_side(self.config.suspicion_max, now)
     }
 
     /// Names it by the least id of those who are on it: all of them name it alike.
@@ -213,8 +213,10 @@ impl Engine {
     /// Who hears accusations and is not heard has refuted them before it knew why: what is heard of
     /// it first would name no side. It says it anew. Who hears nobody was told nothing yet.
     fn say_side(&mut self, now: Instant) {
-        let unheard = self.watch.standing().map(|open| open.kind) == Some(PartitionKind::OneWay);
-        if self.watch.is_alone() && unheard && self.profile.side != self.side(now) {
+        let unheard = self.watch.standing().is_some_and(|open| {
+            open.kind == PartitionKind::OneWay && open.side != self.profile.side
+        });
+        if self.watch.is_alone() && unheard {
             let life = self.profile.life.above(self.profile.life.incarnation);
             let profile = (*self.profile).clone();
             self.announce(now, Profile { life, ..profile });

@@ -1,9 +1,11 @@
 //! Several cuts at once.
 
-use convoke_core::Config;
+use std::time::Duration;
+
+use convoke_core::{Config, Event};
 
 use crate::World;
-use crate::{s, settled};
+use crate::{group, s, settled};
 
 fn checked(seed: u64, size: usize) -> World {
     let mut world = settled(seed, size, Config::lan());
@@ -91,5 +93,41 @@ fn two_thirds_that_do_not_meet_come_to_rest_with_everybody_in() {
         let took = world.run_until(s(10), World::is_converged);
         assert!(took.is_some_and(|t| t < s(2)), "{took:?}");
         assert_eq!(world.checked.violations, []);
+    }
+}
+
+/// Every pair of halves that follow each other within the seconds in which a node still names the
+/// side that it was on.
+#[test]
+fn a_cut_soon_after_another_one_has_its_own_sides() {
+    let halves = [group(0, 4), group(4, 8)];
+    let others = [vec![0, 1, 4, 5], vec![2, 3, 6, 7]];
+    for (seed, tenths) in (1..).zip(30..90) {
+        let mut world = settled(seed, 8, Config::lan());
+        world.network.cut_into(&halves);
+        world.run_for(s(20));
+        world.network.mend();
+        let one = world.run_until(s(5), World::is_converged);
+        assert!(one.is_some(), "{seed}: {}", world.describe());
+        world.run_for(s(2));
+        let since = world.now;
+        world.network.cut_into(&others);
+        world.run_for(Duration::from_millis(100 * tenths));
+        world.network.mend();
+        world.run_for(s(20));
+        for number in world.running() {
+            let events = world.nodes[number].events.iter();
+            let healed: Vec<_> = events
+                .filter(|(at, _)| *at >= since)
+                .filter_map(|(_, event)| match event {
+                    Event::PartitionHealed { sides, .. } => Some(*sides),
+                    _ => None,
+                })
+                .collect();
+            assert!(
+                healed.is_empty() || healed == [2],
+                "{seed}, {tenths}: n{number} {healed:?}"
+            );
+        }
     }
 }
