@@ -110,7 +110,8 @@ pub struct Member {
     pub standing: Standing,
     /// Whether this node holds evidence against it that is neither refuted nor confirmed.
     pub suspected: bool,
-    /// When the state as an operator sees it (alive, suspect, failed, left) last changed.
+    /// When the state as an operator sees it (alive, suspect, failed, left) last changed, or another
+    /// process took the name.
     pub since: Instant,
     /// Of one that failed: whether its host said that nothing listens at its port.
     pub refused: bool,

@@ -145,8 +145,8 @@ struct Castaways {
     sides: BTreeSet<NodeId>,
 }
 
-/// Whether this node reaches nobody of the `others` that it holds, and how. `was`: what it took
-/// itself for so far. Who is not heard will be spoken to no more, and then hears nobody either.
+/// Whether this node reaches nobody of the `others` that it holds, and how. `was`: what that
+/// was called so far. Who is not heard will be spoken to no more, and then hears nobody either.
 fn alone(
     config: &Config,
     hearing: Hearing,
@@ -154,10 +154,10 @@ fn alone(
     was: Option<PartitionKind>,
 ) -> Option<PartitionKind> {
     let deaf = is_deaf(config, hearing.silence);
-    let lasts = was == Some(PartitionKind::OneWay);
+    let unheard = was == Some(PartitionKind::OneWay) || is_accused(hearing);
     if others < CUT_MIN {
         None
-    } else if deaf && !lasts {
+    } else if deaf && !unheard {
         Some(PartitionKind::Isolated)
     } else {
         (deaf || is_unheard(config, hearing)).then_some(PartitionKind::OneWay)
@@ -169,9 +169,14 @@ pub(crate) fn is_deaf(config: &Config, silence: Duration) -> bool {
     silence >= config.silence_min * ISOLATED_SILENCES
 }
 
+/// Whether others accused this node, and its objection was not heard.
+fn is_accused(hearing: Hearing) -> bool {
+    hearing.accused >= REFUTED_PATIENCE
+}
+
 /// Whether others are heard, and nobody answers.
 fn is_unheard(config: &Config, hearing: Hearing) -> bool {
-    let silences = match hearing.accused >= REFUTED_PATIENCE {
+    let silences = match is_accused(hearing) {
         true => UNHEARD_ACCUSED_SILENCES,
         false => UNHEARD_SILENCES,
     };
@@ -356,7 +361,14 @@ impl PartitionWatch {
         others: usize,
         now: Instant,
     ) -> Verdict {
-        self.alone = alone(config, hearing, others, self.alone);
+        let was = self.alone;
+        let named = was.or_else(|| self.open.as_ref().map(|open| open.kind));
+        self.alone = alone(config, hearing, others, named);
+        if was.is_some() && self.alone.is_none() && !self.lost.is_empty() {
+            // Those whom it found dead meanwhile may be as near as the first one who is heard.
+            self.dirty = true;
+            return Verdict::Same;
+        }
         let kind = self.alone.or_else(|| self.kind_of_lost());
         let dirty = std::mem::take(&mut self.dirty);
         let grown = std::mem::take(&mut self.grown);

@@ -411,6 +411,9 @@ impl Roster {
         if standing.is_present() && member.is_present() {
             let was_suspected = member.suspected;
             self.change(id, |roster| roster.shelf.set_standing(now, id, standing));
+            if restarted {
+                self.shelf.begin_anew(now, id);
+            }
             return Transition::Renewed {
                 was_suspected,
                 restarted,

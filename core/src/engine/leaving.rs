@@ -199,14 +199,14 @@ impl Engine {
         let via = Some(from.name.clone());
         self.note(now, self.me, self.profile.life, What::Removed { via });
         self.signal(Signal::Removed);
-        self.evict(now);
+        self.evict(now, Event::MemberRemoved);
     }
 
-    /// This node's stay was ended by others.
-    pub(super) fn evict(&mut self, now: Instant) {
+    /// This node's stay was ended by others: by an operator, or by an older process of its name.
+    pub(super) fn evict(&mut self, now: Instant, event: fn(MemberEvent) -> Event) {
         self.abandon_phase();
         self.signal(Signal::Prepare(Change::Removed));
-        self.tell_own_end(Event::MemberRemoved);
+        self.tell_own_end(event);
         self.go_alone(now);
         self.signal(Signal::Resume(Change::Removed, true));
     }

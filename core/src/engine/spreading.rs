@@ -94,7 +94,7 @@ impl Engine {
             self.signal(Signal::NameConflict {
                 winner: other.address,
             });
-            self.evict(now);
+            self.evict(now, Event::MemberLeft);
         } else {
             self.refute(now, other.life);
         }

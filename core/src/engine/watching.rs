@@ -107,6 +107,7 @@ impl Engine {
             }
         }
         self.resolve_split(now);
+        self.assess_soon(now);
     }
 
     /// Whether so many are lost that the ring neighbours of most have changed, and many of those who

@@ -234,6 +234,29 @@ fn who_hears_nobody_is_isolated() {
 }
 
 #[test]
+fn who_is_not_alone_any_more_waits_a_moment_for_the_others() {
+    let deaf = Hearing {
+        silence: Duration::from_secs(5),
+        ..HEARS
+    };
+    let alone = || {
+        let mut watch = Watch::default();
+        (1..=3).for_each(|id| watch.falls_silent(id, 10));
+        assert_eq!(watch.look(deaf, 12), Verdict::Detected);
+        watch.returns(1, BACK);
+        assert_eq!(watch.look(HEARS, 30), Verdict::Same);
+        assert!(watch.0.is_dirty(), "it looks again");
+        watch
+    };
+    let mut back = alone();
+    (2..=3).for_each(|id| back.returns(id, BACK));
+    assert!(matches!(back.look(HEARS, 31), Verdict::Healed { .. }));
+    let mut parted = alone();
+    assert_eq!(parted.look(HEARS, 31), Verdict::Detected);
+    assert_eq!(parted.kind(), Some(PartitionKind::Cut));
+}
+
+#[test]
 fn a_cut_of_which_half_is_heard_all_the_same_is_one_way() {
     let mut watch = Watch::default();
     (1..=4).for_each(|id| watch.falls_silent(id, 10));

@@ -102,6 +102,13 @@ impl Shelf {
         self.count_in(id, standing);
     }
 
+    /// Another process has the name of a present member since now.
+    pub(super) fn begin_anew(&mut self, now: Instant, id: NodeId) {
+        if let Some(member) = self.members.get_mut(&id) {
+            member.since = now;
+        }
+    }
+
     /// Marks a present member as suspected or not. False where nothing changed.
     pub(super) fn set_suspected(&mut self, now: Instant, id: NodeId, suspected: bool) -> bool {
         let Some(member) = self

@@ -292,3 +292,19 @@ fn random_picks_reach_everybody() {
     assert_eq!(picked.len(), 20);
     assert_eq!(roster.random_present(&mut rng, |_, _| false), None);
 }
+
+#[test]
+fn a_member_is_what_it_is_since_its_process_started() {
+    let mut roster = Roster::new(&Config::lan());
+    roster.apply(NOW, &alive(1, 1));
+    let later = NOW + Duration::from_secs(9);
+    roster.apply(later, &alive(1, 2));
+    let since = |roster: &Roster| roster.member(id()).map(|member| member.since);
+    assert_eq!(since(&roster), Some(NOW), "it refuted something");
+    let anew = Profile {
+        instance: Instance::new(2, 1),
+        ..(*profile(A, life(1, 3))).clone()
+    };
+    roster.apply(later, &Rumor::Alive(Arc::new(anew)));
+    assert_eq!(since(&roster), Some(later));
+}

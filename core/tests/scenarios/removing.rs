@@ -2,7 +2,7 @@
 
 use convoke_core::message::{Message, Rumor};
 use convoke_core::output::{Change, ForceLeaveError};
-use convoke_core::{Signal, Target};
+use convoke_core::{Event, Signal, Target};
 
 use crate::World;
 use crate::{ms, s};
@@ -329,6 +329,14 @@ fn of_two_processes_of_one_name_the_one_that_started_later_goes_on_alone() {
             world.nodes[twin].signals.iter().any(told),
             "seed {seed}: it is told why"
         );
+        let mut ends = world.nodes[twin]
+            .events
+            .iter()
+            .filter(|(at, _)| *at >= since);
+        let removed = ends.any(|(_, event)| {
+            matches!(event, Event::MemberRemoved(member) if member.name == world.nodes[twin].name)
+        });
+        assert!(!removed, "seed {seed}: no operator removed it");
         assert!(
             world.agree(&[0, 1, 2, 3, 4, 5]),
             "seed {seed}:\n{}",

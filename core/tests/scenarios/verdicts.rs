@@ -249,6 +249,26 @@ fn who_is_heard_by_nobody_knows_it_about_when_the_others_find_it_dead() {
 }
 
 #[test]
+fn who_is_heard_by_nobody_does_not_call_itself_isolated_however_few_speak_to_it() {
+    for (size, seed) in (3..9).flat_map(|size| (0..10).map(move |seed| (size, seed))) {
+        let mut world = settled(seed, size, Config::lan());
+        let since = world.now;
+        world.network.cut_into_one_way(&[group(1, size), vec![0]]);
+        world.run_for(s(60));
+        let told = world.nodes[0].events.iter().filter(|(at, _)| *at >= since);
+        let kinds: Vec<_> = told
+            .filter_map(|(_, event)| match event {
+                Event::PartitionDetected(partition) => Some(partition.kind),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(kinds.last(), Some(&PartitionKind::OneWay), "{size}, {seed}");
+        let isolated = kinds.contains(&PartitionKind::Isolated);
+        assert!(!isolated, "{size}, {seed}: {kinds:?}");
+    }
+}
+
+#[test]
 fn a_cut_that_ends_is_not_called_one_way_in_passing() {
     for (seed, size) in [(17, 12), (18, 64)] {
         let mut world = settled(seed, size, Config::lan());
