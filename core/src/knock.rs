@@ -136,6 +136,14 @@ mod tests {
     }
 
     #[test]
+    fn whoever_forges_refusals_makes_it_look_at_others_once_in_an_interval() {
+        let mut knocks = Knocks::default();
+        let interval = Duration::from_secs(1);
+        let looks = (0..30).filter(|tenth| knocks.may_look_beside(interval, at(tenth * 100)));
+        assert_eq!(looks.collect::<Vec<_>>(), [0, 10, 20]);
+    }
+
+    #[test]
     fn one_knock_answers_all_who_ask_within_a_moment() {
         let mut knocks = Knocks::default();
         assert_eq!(knocks.ask(A, at(0)), Asked::Now);
