@@ -7,6 +7,10 @@
 //! nobody is told what it already shows to know; a rumor that comes again needs one repetition
 //! less. There is no count that grows with log N: what is missed all the same, reconciliation
 //! brings.
+//!
+//! When a rack dies, verdicts are nearly all that is sent. Then they wait the longer for each other the
+//! more there are, so that a packet is full of them, and who hears one several times before its turn
+//! comes passes it on to fewer.
 
 mod queue;
 #[cfg(test)]
@@ -37,6 +41,18 @@ const UNREST: Duration = Duration::from_secs(1);
 const UNREST_HOPS: u32 = 6;
 /// How long verdicts wait for company, at the least.
 const VERDICT_COALESCE: Duration = Duration::from_millis(20);
+/// In clusters of up to so many members verdicts are too few to matter: there they do not wait.
+const CROWDLESS_MAX: usize = 256;
+/// So many verdicts in a row are a crowd; for each so many, they may wait a gossip interval for company.
+const CROWD: usize = 45;
+/// The most gossip intervals that they wait.
+const CROWD_WAIT_MAX: usize = 5;
+/// After so long without a verdict the next one begins another row: longer than crowds wait.
+const CROWD_OVER: Duration = Duration::from_secs(2);
+/// To so many successors every verdict of a crowd goes, however often it was heard.
+const CROWD_REACH_MIN: usize = 2;
+/// It needs so many repetitions less.
+const CROWD_REPEATS_LESS: usize = 2;
 
 /// The rumors of a node, at most one about each member.
 #[derive(Debug)]
@@ -46,7 +62,19 @@ pub(crate) struct Dissemination {
     news: Pace,
     /// Verdicts took seconds, and seldom come alone: they wait longer for each other.
     verdicts: Pace,
+    /// How many of them there were in a row.
+    crowd: usize,
     agreeing: Vec<NodeId>,
+}
+
+/// A rumor whose turn has come to be sent for the first time.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Fresh {
+    pub(crate) rumor: Rumor,
+    /// Whom it came from.
+    pub(crate) from: Option<NodeId>,
+    /// To how many successors it goes.
+    pub(crate) reach: usize,
 }
 
 /// How long news wait for company: longer under load.
@@ -66,11 +94,11 @@ impl Pace {
         }
     }
 
-    /// A flush: `busy` times the present wait since the last one is load.
-    fn note_flush(&mut self, busy: u32, config: &Config, now: Instant) {
+    /// A flush: `busy` times the present wait since the last one is load, up to a wait of `most`.
+    fn note_flush(&mut self, busy: u32, most: Duration, now: Instant) {
         let calm = now.since(self.flushed);
         if calm < self.wait * busy {
-            let most = config.gossip_interval.max(self.least);
+            let most = most.max(self.least);
             self.wait = self.wait.mul_f64(COALESCE_GROWTH).min(most);
         } else {
             let halvings = calm.as_micros() / COALESCE_CALM.as_micros();
@@ -98,6 +126,7 @@ impl Dissemination {
             queue: Queue::new(config.retransmits_max),
             news: Pace::new(config.coalesce_min, now),
             verdicts: Pace::new(config.coalesce_min.max(VERDICT_COALESCE), now),
+            crowd: 0,
             agreeing: Vec::new(),
         }
     }
@@ -169,21 +198,47 @@ impl Dissemination {
         extra * UNREST_HOPS
     }
 
-    /// Takes what is fresh, the most urgent first, at most `rumors_max` of it, each with the peer
-    /// that it came from. Adapts the coalescing delay to the load.
+    /// Takes what is fresh, the most urgent first, at most `rumors_max` of it. Adapts the coalescing
+    /// delay to the load. `fanout`: to how many successors news go; `members`: how many are known.
     pub(crate) fn flush(
         &mut self,
         config: &Config,
+        fanout: usize,
+        members: usize,
         now: Instant,
         rumors_max: usize,
-    ) -> Vec<(Rumor, Option<NodeId>)> {
-        self.news.note_flush(COALESCE_BUSY, config, now);
+    ) -> Vec<Fresh> {
+        let usual = config.gossip_interval;
+        self.news.note_flush(COALESCE_BUSY, usual, now);
         let fresh = self.queue.take_fresh(rumors_max);
-        let is_verdict = |(rumor, _): &(Rumor, _)| matches!(rumor, Rumor::Failed(_));
-        if fresh.iter().any(is_verdict) {
-            self.verdicts.note_flush(VERDICTS_BUSY, config, now);
+        // That a lost member is heard all the same is in no fingerprint: it goes as other news do.
+        let is_verdict = |rumor: &Rumor| matches!(rumor, Rumor::Failed(failed) if !failed.heard);
+        let verdicts = fresh.iter().filter(|(rumor, ..)| is_verdict(rumor)).count();
+        if verdicts > 0 {
+            if now.since(self.verdicts.flushed) > CROWD_OVER {
+                self.crowd = 0;
+            }
+            self.crowd += if members > CROWDLESS_MAX { verdicts } else { 0 };
+            let waits = (self.crowd / CROWD).clamp(1, CROWD_WAIT_MAX);
+            let most = usual.mul_f64(waits as f64);
+            self.verdicts.note_flush(VERDICTS_BUSY, most, now);
         }
-        fresh
+        let crowded = self.is_crowded(now);
+        let fresh = fresh.into_iter().map(|(rumor, from, heard)| {
+            let mut reach = fanout;
+            if crowded && is_verdict(&rumor) {
+                let fewer = 1 + usize::from(heard);
+                reach = fanout.saturating_sub(fewer).max(CROWD_REACH_MIN);
+                (0..CROWD_REPEATS_LESS).for_each(|_| self.queue.count_heard(&rumor));
+            }
+            Fresh { rumor, from, reach }
+        });
+        fresh.collect()
+    }
+
+    /// Whether many members die.
+    pub(crate) fn is_crowded(&self, now: Instant) -> bool {
+        self.crowd >= CROWD && now.since(self.verdicts.flushed) <= CROWD_OVER
     }
 
     /// What to repeat to a peer: nothing that its fingerprint shows it to know, the most urgent

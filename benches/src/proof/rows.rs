@@ -230,48 +230,71 @@ fn losing(scale: &Scale, percent: u32) -> Case {
 fn partition(plan: &mut Plan, scale: &Scale) {
     let minute = Duration::from_secs(60);
     let size = scale.cut;
-    let rest = u32::try_from(size.nodes - 2).expect("a cluster of some hundred");
-    let cuts: [(&str, &[u32], Cut); 6] = [
-        ("halves", &[1, 1], Cut::Both),
-        ("90 % and 10 %", &[9, 1], Cut::Both),
-        ("two single nodes and the rest", &[rest, 1, 1], Cut::Both),
-        ("thirds", &[1, 1, 1], Cut::Both),
-        ("halves, one way", &[1, 1], Cut::OneWay),
-        ("single pairs of nodes", &[1, 1], Cut::Pairs),
-    ];
-    for (name, split, cut) in cuts {
-        let cells = heal(plan, &format!("{name}, 60 s"), size, split, cut, minute);
+    for (name, split, cut) in cuts(size) {
+        let cells = heal(plan, &format!("{name}, 60 s"), size, &split, cut, minute);
         if cut == Cut::Pairs {
             let what = format!("{name}, 60 s: false failures");
             plan.line(6, what, size, cells, reading::false_failures, "0");
         }
     }
-    let halves: &[u32] = &[1, 1];
     let large = scale.cut_large;
-    heal(plan, "halves, 60 s", large, halves, Cut::Both, minute);
-    let minutes = scale.long_cut.as_secs() / 60;
-    let name = format!("halves, {minutes} minutes");
-    heal(
-        plan,
-        &name,
-        scale.cut_long,
-        halves,
-        Cut::Both,
-        scale.long_cut,
-    );
+    for (name, split, cut) in cuts(large) {
+        let name = format!("{name}, 60 s");
+        if (&split[..], cut) == (&[1, 1], Cut::Both) {
+            heal(plan, &name, large, &split, cut, minute);
+        } else {
+            heal_alone(plan, &name, large, &split, cut, minute);
+        }
+    }
+    let (size, time) = (scale.cut_long, scale.long_cut);
+    let minutes = time.as_secs() / 60;
+    for (name, split, cut) in cuts(size) {
+        let name = format!("{name}, {minutes} minutes");
+        if (&split[..], cut) == (&[1, 1], Cut::Both) {
+            heal(plan, &name, size, &split, cut, time);
+        } else {
+            heal_alone(plan, &name, size, &split, cut, time);
+        }
+    }
+}
+
+/// How a network falls apart.
+fn cuts(size: Size) -> [(&'static str, Vec<u32>, Cut); 6] {
+    let rest = u32::try_from(size.nodes - 2).expect("a cluster of some hundred");
+    [
+        ("halves", vec![1, 1], Cut::Both),
+        ("90 % and 10 %", vec![9, 1], Cut::Both),
+        ("two single nodes and the rest", vec![rest, 1, 1], Cut::Both),
+        ("thirds", vec![1, 1, 1], Cut::Both),
+        ("halves, one way", vec![1, 1], Cut::OneWay),
+        ("single pairs of nodes", vec![1, 1], Cut::Pairs),
+    ]
 }
 
 fn heal(plan: &mut Plan, name: &str, size: Size, split: &[u32], cut: Cut, time: Duration) -> Cells {
-    let case = Case::new(name, Scenario::Partition, size).with(Params {
+    let cells = plan.side_by_side(&healing(name, size, split, cut, time));
+    healed(plan, name, size, cells);
+    cells
+}
+
+/// Without the others, which take minutes of one core for each.
+fn heal_alone(plan: &mut Plan, name: &str, size: Size, split: &[u32], cut: Cut, time: Duration) {
+    let cells = plan.convoke_alone(&healing(name, size, split, cut, time));
+    healed(plan, name, size, cells);
+}
+
+fn healing(name: &str, size: Size, split: &[u32], cut: Cut, time: Duration) -> Case {
+    Case::new(name, Scenario::Partition, size).with(Params {
         duration: Some(time),
         split: Some(split.to_vec()),
         cut: Some(cut),
         ..Params::default()
-    });
-    let cells = plan.side_by_side(&case);
+    })
+}
+
+fn healed(plan: &mut Plan, name: &str, size: Size, cells: Cells) {
     let what = format!("{name}: until one cluster again");
     plan.line(6, what, size, cells, reading::healed, "≤ 1 s / ≤ 5 s");
-    cells
 }
 
 fn storm(plan: &mut Plan, scale: &Scale) {

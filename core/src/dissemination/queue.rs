@@ -97,13 +97,13 @@ impl Queue {
     }
 
     /// Takes what is fresh, the most urgent first, then the oldest, so many at the most: each with
-    /// the peer that it came from.
-    pub(super) fn take_fresh(&mut self, max: usize) -> Vec<(Rumor, Option<NodeId>)> {
+    /// the peer that it came from, and how often it was heard again since.
+    pub(super) fn take_fresh(&mut self, max: usize) -> Vec<(Rumor, Option<NodeId>, u8)> {
         let fresh = self.order.turns.range(..Turn::FIRST_DUE).take(max);
         let fresh: Vec<_> = fresh.map(|(_, &id)| id).collect();
         let taken = fresh.into_iter().filter_map(|id| {
             let queued = self.change(id, |queued| queued.fresh = false)?;
-            Some((queued.rumor.clone(), queued.from))
+            Some((queued.rumor.clone(), queued.from, queued.sent))
         });
         taken.collect()
     }

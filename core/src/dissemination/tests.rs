@@ -15,6 +15,18 @@ fn alive(n: u64) -> Rumor {
     Rumor::Alive(profile(&format!("n{n}@10.0.0.1"), life(1, 1)))
 }
 
+fn failed(n: u64) -> Rumor {
+    Rumor::Failed(Failed {
+        id: NodeId(n),
+        life: life(1, 1),
+        by: NodeId(7),
+        accusers: 3,
+        doubtful: false,
+        refused: false,
+        heard: false,
+    })
+}
+
 fn left(n: u64) -> Rumor {
     Rumor::Left {
         id: NodeId(n),
@@ -35,15 +47,20 @@ fn the_urgent_goes_first_and_the_fresh_goes_once() {
     let mut gossip = gossip();
     push(&mut gossip, alive(1));
     push(&mut gossip, left(2));
-    let flushed = gossip.flush(&Config::lan(), at(1000), 10);
+    let flushed = gossip.flush(&Config::lan(), 4, 1000, at(1000), 10);
     assert_eq!(
         flushed
             .iter()
-            .map(|(rumor, _)| rumor.clone())
+            .map(|fresh| fresh.rumor.clone())
             .collect::<Vec<_>>(),
         [left(2), alive(1)]
     );
-    assert!(!gossip.has_fresh() && gossip.flush(&Config::lan(), at(1001), 10).is_empty());
+    assert!(
+        !gossip.has_fresh()
+            && gossip
+                .flush(&Config::lan(), 4, 1000, at(1001), 10)
+                .is_empty()
+    );
     assert!(!gossip.is_empty());
 }
 
@@ -51,7 +68,7 @@ fn the_urgent_goes_first_and_the_fresh_goes_once() {
 fn three_that_agree_end_the_repetitions() {
     let mut gossip = gossip();
     push(&mut gossip, alive(1));
-    gossip.flush(&Config::lan(), at(0), 10);
+    gossip.flush(&Config::lan(), 4, 1000, at(0), 10);
     let ours = Fingerprint(7);
     for peer in [1, 1, 1, 2] {
         gossip.on_fingerprint(NodeId(peer), ours, ours);
@@ -66,7 +83,7 @@ fn three_that_agree_end_the_repetitions() {
 fn agreement_stops_only_what_the_fingerprint_covers() {
     let mut gossip = gossip();
     gossip.push(left(1), None, false, 100);
-    gossip.flush(&Config::lan(), at(0), 10);
+    gossip.flush(&Config::lan(), 4, 1000, at(0), 10);
     for peer in 1..=3 {
         gossip.on_fingerprint(NodeId(peer), Fingerprint(7), Fingerprint(7));
     }
@@ -77,7 +94,7 @@ fn agreement_stops_only_what_the_fingerprint_covers() {
 fn a_rumor_is_repeated_three_times_at_most() {
     let (config, mut gossip) = (Config::lan(), gossip());
     push(&mut gossip, alive(1));
-    gossip.flush(&config, at(0), 10);
+    gossip.flush(&config, 4, 1000, at(0), 10);
     for _ in 0..3 {
         assert_eq!(gossip.repeat(false, |_| true).len(), 1);
     }
@@ -89,7 +106,7 @@ fn a_rumor_is_repeated_three_times_at_most() {
 fn a_rumor_that_comes_again_needs_one_repetition_less() {
     let (config, mut gossip) = (Config::lan(), gossip());
     push(&mut gossip, alive(1));
-    gossip.flush(&config, at(0), 10);
+    gossip.flush(&config, 4, 1000, at(0), 10);
     gossip.on_heard_again(&alive(1));
     let later = Rumor::Alive(profile("n1@10.0.0.1", life(1, 2)));
     gossip.on_heard_again(&later);
@@ -103,7 +120,7 @@ fn a_rumor_that_comes_again_needs_one_repetition_less() {
 fn what_everybody_shows_to_know_does_not_stay_for_ever() {
     let (config, mut gossip) = (Config::lan(), gossip());
     push(&mut gossip, alive(1));
-    gossip.flush(&config, at(0), 10);
+    gossip.flush(&config, 4, 1000, at(0), 10);
     for _ in 0..TICKS_MAX {
         assert!(gossip.repeat(true, |_| true).is_empty());
         gossip.end_tick();
@@ -117,11 +134,44 @@ fn load_makes_news_wait_longer_and_calm_makes_them_quick_again() {
     let mut now = at(0);
     for _ in 0..40 {
         now += gossip.news.wait;
-        gossip.flush(&config, now, 10);
+        gossip.flush(&config, 4, 1000, now, 10);
     }
     assert_eq!(gossip.news.wait, config.gossip_interval);
-    gossip.flush(&config, now + Duration::from_secs(2), 10);
+    gossip.flush(&config, 4, 1000, now + Duration::from_secs(2), 10);
     assert_eq!(gossip.news.wait, config.coalesce_min);
+}
+
+#[test]
+fn verdicts_of_a_crowd_wait_longer_and_reach_fewer_the_oftener_they_were_heard() {
+    let (mut gossip, mut rng) = (gossip(), fastrand::Rng::with_seed(1));
+    let mut now = at(0);
+    let mut longest = Duration::ZERO;
+    for n in 0..300 {
+        push(&mut gossip, failed(n));
+        let heard = (n % 4) as usize;
+        (0..heard).for_each(|_| gossip.on_heard_again(&failed(n)));
+        let fresh = gossip.flush(&Config::lan(), 4, 1000, now, 10);
+        let reach = if n < 44 { 4 } else { [3, 2, 2, 2][heard] };
+        assert_eq!(fresh[0].reach, reach, "{n}");
+        let wait = gossip.flush_at(&failed(n), now, &mut rng).since(now);
+        longest = longest.max(wait);
+        if n < 89 {
+            assert!(wait <= Config::lan().gossip_interval.mul_f64(1.5), "{n}");
+        }
+        now += Duration::from_millis(20);
+    }
+    assert!(longest > Duration::from_secs(1));
+    assert!(gossip.is_crowded(now));
+    now += CROWD_OVER;
+    push(&mut gossip, failed(999));
+    let fresh = gossip.flush(&Config::lan(), 4, 1000, now, 10);
+    assert_eq!(fresh[0].reach, 4, "another row began");
+    for n in 0..300 {
+        push(&mut gossip, failed(n));
+        let fresh = gossip.flush(&Config::lan(), 4, 256, now, 10);
+        assert_eq!(fresh[0].reach, 4, "in a small cluster");
+    }
+    assert!(!gossip.is_crowded(now));
 }
 
 #[test]
@@ -132,9 +182,9 @@ fn too_many_rumors_cost_the_least_urgent() {
     }
     assert_eq!(gossip.push(left(9), None, true, 4), 1);
     assert_eq!(gossip.len(), 4);
-    let waiting = gossip.flush(&Config::lan(), at(0), 10);
-    assert_eq!(waiting[0].0, left(9));
-    assert_eq!(waiting[1].0, alive(2), "the oldest went");
+    let waiting = gossip.flush(&Config::lan(), 4, 1000, at(0), 10);
+    assert_eq!(waiting[0].rumor, left(9));
+    assert_eq!(waiting[1].rumor, alive(2), "the oldest went");
 }
 
 /// The queue as the protocol has it, without any index.
@@ -294,8 +344,8 @@ fn compare(step: Step, gossip: &mut Dissemination, naive: &mut Naive) {
             }
         }
         Step::Flush(max) => {
-            let flushed = gossip.flush(&Config::lan(), at(0), max);
-            let flushed: Vec<_> = flushed.into_iter().map(|(rumor, _)| rumor).collect();
+            let flushed = gossip.flush(&Config::lan(), 4, 1000, at(0), max);
+            let flushed: Vec<_> = flushed.into_iter().map(|fresh| fresh.rumor).collect();
             assert_eq!(flushed, naive.flush(max));
         }
         Step::Repeat(agrees, max) => {

@@ -136,9 +136,14 @@ impl Engine {
         let mut helpers = self.neighbours();
         helpers.retain(|&helper| self.is_healthy(helper) && !passed_over.contains(&helper));
         self.rng.shuffle(&mut helpers);
-        helpers.truncate(AROUND);
+        let share = AROUND.div_ceil(accusers);
+        helpers.truncate(if self.gossip.is_crowded(now) {
+            share
+        } else {
+            AROUND
+        });
         passed_over.extend(&helpers);
-        while helpers.len() < AROUND.div_ceil(accusers) {
+        while helpers.len() < share {
             let fits = |id, member: &Member| member.is_healthy() && !passed_over.contains(&id);
             let Some(helper) = self.roster.random_present(&mut self.rng, fits) else {
                 break;

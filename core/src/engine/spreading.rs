@@ -359,15 +359,17 @@ impl Engine {
 
     pub(super) fn on_flush(&mut self, now: Instant) {
         self.timers.stop(Timer::Flush);
-        let fresh = self.gossip.flush(&self.config, now, FLUSH_RUMORS_MAX);
-        for peer in self.flush_peers(now) {
-            let news = fresh
-                .iter()
-                .filter(|(rumor, from)| *from != Some(peer) && rumor.id() != peer);
-            let news: Vec<_> = news
-                .map(|(rumor, _)| Message::Rumor(rumor.clone()))
-                .collect();
-            self.send_packed(peer, news);
+        let fanout = self.config.fanout + usize::from(self.prober.is_lossy());
+        let members = self.roster.len();
+        let fresh = self
+            .gossip
+            .flush(&self.config, fanout, members, now, FLUSH_RUMORS_MAX);
+        for (place, peer) in self.flush_peers(now, fanout) {
+            let news = fresh.iter().filter(|fresh| {
+                fresh.from != Some(peer) && fresh.rumor.id() != peer && place < fresh.reach
+            });
+            let news = news.map(|fresh| Message::Rumor(fresh.rumor.clone()));
+            self.send_packed(peer, news.collect());
         }
         if self.gossip.has_fresh() {
             let at = self.gossip.next_flush_at(now, &mut self.rng);
@@ -379,23 +381,18 @@ impl Engine {
         }
     }
 
-    fn flush_peers(&mut self, now: Instant) -> Vec<NodeId> {
-        let fanout = self.config.fanout + usize::from(self.prober.is_lossy());
-        let mut peers: Vec<_> = self
-            .refreshed_rings()
-            .successors()
-            .iter()
-            .take(fanout)
-            .copied()
-            .collect();
-        let bridged = self
-            .bridges
-            .iter()
-            .filter(|(_, until)| **until > now)
-            .map(|(&id, _)| id);
-        let bridged: Vec<_> = bridged.filter(|id| !peers.contains(id)).collect();
-        peers.extend(bridged);
-        peers
+    /// Whom news go to: so many successors, each with its place, and those who are to hear them all.
+    fn flush_peers(&mut self, now: Instant, fanout: usize) -> Vec<(usize, NodeId)> {
+        let mut peers = self.refreshed_rings().successors().to_vec();
+        if self.gossip.is_crowded(now) {
+            // Those who are silent are likely to be the next.
+            peers.sort_by_key(|&id| !self.is_healthy(id));
+        }
+        peers.truncate(fanout);
+        let bridged = self.bridges.iter().filter(|(_, until)| **until > now);
+        let bridged = bridged.map(|(&id, _)| id).filter(|id| !peers.contains(id));
+        let bridged: Vec<_> = bridged.map(|id| (0, id)).collect();
+        peers.into_iter().enumerate().chain(bridged).collect()
     }
 
     /// Sends messages in as few datagrams as they fit into.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use convoke_core::Signal;
 use convoke_core::sim::chaos::{Place, Schedule, Step, minimise, run};
+use convoke_core::sim::report::Net;
 use convoke_core::sim::{Health, Machine};
 
 use crate::World;
@@ -232,4 +233,37 @@ fn a_suspicion_is_put_off_by_no_more_than_its_own_time() {
         (ms(68_852), Step::Mend),
     ];
     breaks_nothing(32_300, 15, steps);
+}
+
+/// When the network got wide, one host's link stayed narrow, and its queue had no end: what it sent
+/// minutes ago arrived long after its link was wide as well, and connections to it opened as late. So
+/// it was found dead again and again.
+#[test]
+fn what_waits_for_a_narrow_link_does_not_outlive_it() {
+    let restart = |node| Step::Start {
+        node,
+        place: Place::Same,
+        forgets: false,
+        clock: None,
+    };
+    let steps = vec![
+        (ms(59_155), Step::HostBandwidth(2, Some(2000))),
+        (ms(79_141), Step::Travel(Net::Wan)),
+        (ms(15_900), Step::Bandwidth(Some(20_000))),
+        (ms(2314), Step::Kill(5)),
+        (ms(21), restart(5)),
+        (ms(4038), Step::Kill(4)),
+        (ms(34), restart(4)),
+        (ms(57_566), Step::Bandwidth(None)),
+        (ms(11_162), Step::Kill(2)),
+        (ms(42), restart(2)),
+        (ms(4085), Step::Mend),
+    ];
+    let outcome = run(&Schedule {
+        seed: 4404,
+        nodes: 8,
+        forgets_after: s(60),
+        steps,
+    });
+    assert_eq!(outcome.violations, [], "{}", outcome.story);
 }

@@ -1,8 +1,12 @@
 //! The steps of a storm: faults of nodes and of the network. Commands are [`super::commands`].
 
+use super::super::network::Network;
 use super::schedule::{Clock, Place, Step, may_move, new_address};
 use super::storm::Storm;
 use crate::message::ClusterId;
+
+/// In what time a link carries all that waits for it, in seconds.
+const BACKLOG_SECONDS_MAX: u64 = 2;
 
 impl Storm {
     /// Does a step, where it makes sense.
@@ -157,20 +161,28 @@ impl Storm {
             Step::HoldUp(percent) => network.held_up = share(*percent),
             Step::Bandwidth(bandwidth) => {
                 network.bandwidth = *bandwidth;
-                network.backlog_bytes_max = bandwidth.map_or(u64::MAX, |rate| rate * 2);
+                network.backlog_bytes_max = backlog_max(network);
             }
             Step::HostBandwidth(node, bandwidth) => {
                 network.host_bandwidth.retain(|(host, _)| host != node);
                 let narrow = bandwidth.map(|rate| (*node, rate));
                 network.host_bandwidth.extend(narrow);
-                if let Some(rate) = bandwidth {
-                    network.backlog_bytes_max = network.backlog_bytes_max.min(rate * 2);
-                }
+                network.backlog_bytes_max = network.backlog_bytes_max.min(backlog_max(network));
             }
-            Step::Backlog(bytes) => network.backlog_bytes_max = *bytes,
+            Step::Backlog(bytes) => {
+                network.backlog_bytes_max = backlog_max(network).min(*bytes);
+            }
             Step::Socket(packets) => self.world.socket_packets_max = *packets,
             Step::Travel(net) => network.travel(*net),
             _ => unreachable!("every other step is about nodes"),
         }
     }
+}
+
+/// What may wait for a link: what the narrowest one carries in two seconds. It would wait on when the
+/// link is widened, where a real one would be empty at once.
+fn backlog_max(network: &Network) -> u64 {
+    let own = network.host_bandwidth.iter().map(|&(_, rate)| rate);
+    let narrowest = own.chain(network.bandwidth).min();
+    narrowest.map_or(u64::MAX, |rate| rate * BACKLOG_SECONDS_MAX)
 }
