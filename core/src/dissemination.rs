@@ -109,13 +109,25 @@ impl Pace {
     }
 }
 
+/// News that nobody is harmed by waiting for, as a rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Leisure {
+    /// Only that this node itself is there.
+    Own,
+    /// That others are, too.
+    Joins,
+}
+
+const OWN: u8 = 0;
+const JOIN: u8 = 3;
+
 /// How urgent a rumor is: smaller first.
 fn urgency(rumor: &Rumor, me: NodeId) -> u8 {
     match rumor.standing().state {
-        State::Alive if rumor.id() == me => 0,
+        State::Alive if rumor.id() == me => OWN,
         State::Removed | State::Left => 1,
         State::Failed => 2,
-        State::Alive => 3,
+        State::Alive => JOIN,
     }
 }
 
@@ -172,6 +184,16 @@ impl Dissemination {
     /// Whether something was not sent at all so far.
     pub(crate) fn has_fresh(&self) -> bool {
         self.queue.has_fresh()
+    }
+
+    /// What is fresh, where nothing of it is urgent.
+    pub(crate) fn leisure(&self) -> Option<Leisure> {
+        let mut urgencies = self.queue.fresh_urgencies().skip_while(|&u| u == OWN);
+        match urgencies.next() {
+            None => Some(Leisure::Own),
+            Some(JOIN) => Some(Leisure::Joins),
+            Some(_) => None,
+        }
     }
 
     /// When to flush a rumor that has just become fresh: after a random half to three halves of

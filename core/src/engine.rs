@@ -40,6 +40,7 @@ use crate::member::{
 };
 use crate::message::{ClusterId, Contact, Message, Messages, Packet, Rumor};
 use crate::name::{NodeId, NodeName};
+use crate::newcomer::Newcomer;
 use crate::output::{
     Class, Downed, Event, MemberEvent, Membership, Output, Partition, Signal, TagsError, Target,
     Transmit,
@@ -131,6 +132,7 @@ pub struct Engine {
     /// Members of the past that were not met since the start: missing, as far as is known.
     mates: BTreeSet<NodeId>,
     phase: Phase,
+    newcomer: Newcomer,
     doubts: BTreeMap<NodeId, Doubt>,
     proposals: BTreeMap<crate::message::SeqNo, Instant>,
     returning: Duration,
@@ -205,6 +207,7 @@ impl Engine {
             withdrawn,
             mates: BTreeSet::new(),
             phase: Phase::Settled,
+            newcomer: Newcomer::none(),
             doubts: BTreeMap::new(),
             proposals: BTreeMap::new(),
             returning: Duration::ZERO,
@@ -728,6 +731,7 @@ impl Engine {
         self.doubts.clear();
         self.proposals.clear();
         self.told.clear();
+        self.newcomer = Newcomer::none();
     }
 
     /// Goes on alone, in a cluster that nobody else can be in.

@@ -47,6 +47,7 @@ mod knock;
 pub mod member;
 pub mod message;
 pub mod name;
+mod newcomer;
 pub mod output;
 mod partition;
 mod probe;

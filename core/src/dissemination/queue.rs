@@ -58,6 +58,12 @@ impl Queue {
         first.is_some_and(|(turn, _)| *turn < Turn::FIRST_DUE)
     }
 
+    /// How urgent what is fresh is, the most urgent first.
+    pub(super) fn fresh_urgencies(&self) -> impl Iterator<Item = u8> {
+        let fresh = self.order.turns.range(..Turn::FIRST_DUE);
+        fresh.filter_map(|(_, id)| Some(self.rumors.get(id)?.urgency))
+    }
+
     /// Puts a rumor at the end, in place of an older one about the same member.
     pub(super) fn push(&mut self, rumor: Rumor, from: Option<NodeId>, urgency: u8, covered: bool) {
         let id = rumor.id();

@@ -21,6 +21,10 @@ use crate::timers::Timer;
 const NACK_AFTER: f64 = 0.5;
 /// After this part of the direct timeout the target's host is asked whether anything listens.
 const KNOCK_DIVISOR: u32 = 8;
+/// So many newcomers at once get to know those whom they watch within one interval.
+const CROWD: usize = 64;
+/// How much longer a newcomer leaves it to others to watch.
+const NEWCOMER_REST: Duration = Duration::from_secs(1);
 /// A small side looks around at this many members per [`BURST_INTERVAL`]: 50 a second.
 const BURST_SIZE: usize = 5;
 const BURST_INTERVAL: Duration = Duration::from_millis(100);
@@ -35,7 +39,10 @@ impl Engine {
 
     pub(super) fn on_probe_turn(&mut self, now: Instant) {
         let mut next = now + self.config.probe_interval;
-        if !self.is_departing() {
+        let rest = self.newcomer.until().map(|until| until + NEWCOMER_REST);
+        if let Some(end) = rest.filter(|&end| end > now) {
+            next = end.min(next);
+        } else if !self.is_departing() {
             for target in self.probe_targets(now) {
                 self.probe_unless_probing(now, target);
             }
@@ -53,8 +60,13 @@ impl Engine {
         let mut targets = match self.config.probe_targets {
             ProbeTargets::Observed => {
                 self.refreshed_rings();
+                let first = if self.newcomer.begins_to_watch() {
+                    interval * self.first_round()
+                } else {
+                    interval
+                };
                 let turns = &mut self.prober.turns;
-                turns.watch(self.rings.subjects(), interval, now, &mut self.rng);
+                turns.watch(self.rings.subjects(), first, now, &mut self.rng);
                 turns.take_due(interval, now)
             }
             ProbeTargets::All => self.next_of_all().into_iter().collect(),
@@ -67,6 +79,14 @@ impl Engine {
             }
         }
         targets
+    }
+
+    /// How many intervals the first round of a newcomer takes: the larger the crowd that it may have
+    /// come with, the longer.
+    fn first_round(&self) -> u32 {
+        let intervals = self.roster.present() / CROWD;
+        let most = self.rings.subjects().len().max(1);
+        u32::try_from(intervals.clamp(1, most)).unwrap_or(1)
     }
 
     fn next_of_all(&mut self) -> Option<NodeId> {
@@ -372,7 +392,10 @@ impl Engine {
 
     /// Calls all ring neighbours at once, to learn how this node stands with them.
     pub(super) fn call_neighbours(&mut self, now: Instant) {
-        for id in self.neighbours() {
+        let mut known = self.neighbours();
+        // A connection to somebody whom this node has never asked would be a new one.
+        known.retain(|&id| !self.prober.round_trip(id).is_zero());
+        for id in known {
             let seq = self.questions.ask(id, Purpose::Contact, now);
             self.send_ping(id, Class::Datagram, seq);
         }

@@ -15,6 +15,7 @@ use crate::message::{
     Contact, Intent, JoinGranted, JoinRefused, JoinRequest, Message, Ping, Refusal, Rumor, SeqNo,
 };
 use crate::name::{NodeId, NodeName};
+use crate::newcomer::Newcomer;
 use crate::output::{Change, Class, JoinError, Signal, Target};
 use crate::probe::Purpose;
 use crate::time::Instant;
@@ -28,6 +29,8 @@ const BUSY_PAUSE: Duration = Duration::from_millis(250);
 const CATCH_UP_TICK: Duration = Duration::from_millis(25);
 /// The longest such pause.
 const CATCH_UP_TICK_MAX: Duration = Duration::from_millis(500);
+/// How often in a row it compares with the same member: each other one is a handshake.
+const ASKED_IN_A_ROW: usize = 3;
 /// A joiner that learned of nobody new for this long holds what there is to know, even where
 /// constant change keeps fingerprints from ever being equal.
 const CATCH_UP_CALM: Duration = Duration::from_secs(1);
@@ -69,6 +72,8 @@ pub(super) struct Preparing {
     from: Contact,
     /// What the target held when it answered.
     shown: Fingerprint,
+    /// How long the answer took.
+    waited: Duration,
     /// When the join of an operator has failed; discovery has nobody to tell.
     deadline: Option<Instant>,
 }
@@ -78,7 +83,10 @@ pub(super) struct CatchingUp {
     target: Contact,
     goal: Fingerprint,
     goal_size: usize,
+    /// Whom to compare with, one after the other, where it has no companions.
     sources: Vec<NodeId>,
+    /// How often it compared.
+    compared: usize,
     began: Instant,
     learned: Instant,
     pause: Duration,
@@ -270,11 +278,11 @@ impl Engine {
         shown: Fingerprint,
         granted: JoinGranted,
     ) {
-        let expected = self.questions.close(granted.seq).is_some();
-        if !expected || self.is_departing() {
+        let question = self.questions.close(granted.seq);
+        let Some(question) = question.filter(|_| !self.is_departing()) else {
             self.stats.unbelieved += 1;
             return;
-        }
+        };
         let asked = match &self.phase {
             Phase::Asking(asking) if asking.seq == granted.seq => Some(asking.deadline),
             _ => None,
@@ -295,6 +303,7 @@ impl Engine {
                 granted,
                 from: from.clone(),
                 shown,
+                waited: now.since(question.sent),
                 deadline: asked,
             };
             self.phase = Phase::Preparing(Box::new(preparing));
@@ -324,6 +333,7 @@ impl Engine {
             granted,
             from,
             shown,
+            waited,
             deadline,
         } = preparing;
         if self.roster.present() > 1 {
@@ -343,6 +353,7 @@ impl Engine {
         });
         self.settle(now);
         self.signal_membership();
+        self.newcomer = Newcomer::of(from.id(), waited, now);
         self.catch_up(now, &from, shown, &granted, deadline, true);
     }
 
@@ -395,6 +406,7 @@ impl Engine {
             goal,
             goal_size: granted.size as usize,
             sources: granted.members.iter().map(|profile| profile.id()).collect(),
+            compared: 0,
             began: now,
             learned: now,
             pause: CATCH_UP_TICK,
@@ -424,6 +436,7 @@ impl Engine {
 
     /// Somebody became a member here.
     pub(super) fn on_member_arrived(&mut self, now: Instant, id: NodeId) {
+        self.newcomer.learn(now);
         match &mut self.phase {
             Phase::CatchingUp(catching) => {
                 catching.learned = now;
@@ -500,17 +513,19 @@ impl Engine {
     }
 
     fn ask_for_members(&mut self, now: Instant) {
+        let companions = self.companions(now);
         let Phase::CatchingUp(catching) = &mut self.phase else {
             return;
         };
         let pause = catching.pause.mul_f64(0.5 + self.rng.f64());
         catching.pause = (catching.pause * 2).min(CATCH_UP_TICK_MAX);
-        let source = catching
-            .sources
-            .get(self.rng.usize(..catching.sources.len().max(1)))
-            .copied();
+        let sources = companions.as_ref().unwrap_or(&catching.sources);
+        let turn = catching.compared / ASKED_IN_A_ROW % sources.len().max(1);
+        catching.compared += 1;
         let target = catching.target.id();
-        if let Some(source) = source.filter(|&source| source != self.me) {
+        // Whose host knew nobody yet asks the host.
+        let source = sources.get(turn).copied().unwrap_or(target);
+        if source != self.me {
             self.compare_with(now, source);
         }
         let seq = self.questions.ask(target, Purpose::Contact, now);

@@ -20,6 +20,7 @@ impl Engine {
                 self.flaps.limit(),
                 self.knocks.limit(),
                 self.divergence.limit(),
+                self.newcomer.limit(),
             ]);
         for (what, len, max) in limits {
             if len > max {

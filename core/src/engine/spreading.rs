@@ -7,6 +7,7 @@ use super::Engine;
 use super::joining::Phase;
 use crate::case::What;
 use crate::codec::{HEADER_BYTES, message_bytes};
+use crate::dissemination::Leisure;
 use crate::member::{Admission, Fingerprint, Instance, Life, Member, Profile, Standing, State};
 use crate::message::{Compare, Contact, Failed, Message, Rumor, Summaries};
 use crate::name::{NodeId, NodeName};
@@ -37,6 +38,7 @@ impl Engine {
             self.on_rumor_about_me(now, from, rumor);
             return;
         }
+        self.newcomer.hear(from.id(), now);
         match rumor {
             Rumor::Failed(failed) => self.on_verdict(now, from.id(), failed),
             Rumor::Absent { .. } => {
@@ -359,12 +361,17 @@ impl Engine {
 
     pub(super) fn on_flush(&mut self, now: Instant) {
         self.timers.stop(Timer::Flush);
+        if let Some(until) = self.silent_until().filter(|&until| until > now) {
+            return self.listen(now, until);
+        }
         let fanout = self.config.fanout + usize::from(self.prober.is_lossy());
         let members = self.roster.len();
+        let leisurely = self.gossip.leisure().is_some();
+        let companions = leisurely.then(|| self.companions(now)).flatten();
         let fresh = self
             .gossip
             .flush(&self.config, fanout, members, now, FLUSH_RUMORS_MAX);
-        for (place, peer) in self.flush_peers(now, fanout) {
+        for (place, peer) in self.flush_peers(now, fanout, companions) {
             let news = fresh.iter().filter(|fresh| {
                 fresh.from != Some(peer) && fresh.rumor.id() != peer && place < fresh.reach
             });
@@ -381,18 +388,61 @@ impl Engine {
         }
     }
 
-    /// Whom news go to: so many successors, each with its place, and those who are to hear them all.
-    fn flush_peers(&mut self, now: Instant, fanout: usize) -> Vec<(usize, NodeId)> {
+    /// Until when a newcomer keeps its news to itself: whom it joined tells that it is there.
+    fn silent_until(&self) -> Option<Instant> {
+        let until = self.newcomer.until();
+        until.filter(|_| self.gossip.leisure() == Some(Leisure::Own))
+    }
+
+    /// Where a newcomer is told nothing, it was picked by nobody who knows more: it asks.
+    fn listen(&mut self, now: Instant, until: Instant) {
+        self.companions(now);
+        if let Some(asked) = self.newcomer.asks(now) {
+            self.compare_with(now, asked);
+        }
+        let again = self.newcomer.asks_at(now, &mut self.rng);
+        self.timers.set(Timer::Flush, again.min(until));
+    }
+
+    /// Whom a newcomer passes news on to that are of joins alone, while it is new.
+    pub(super) fn companions(&mut self, now: Instant) -> Option<Vec<NodeId>> {
+        if !self.newcomer.is_new(now) {
+            return None;
+        }
+        let (me, roster, rng) = (self.me, &self.roster, &mut self.rng);
+        let companions = self.newcomer.companions(|fits| {
+            let fits = |id, _: &Member| id != me && fits(id);
+            roster.random_present(rng, fits)
+        });
+        Some(companions.to_vec())
+    }
+
+    /// Whom news go to: a newcomer's companions; else so many successors, each with its place; and
+    /// those who are to hear them all.
+    fn flush_peers(
+        &mut self,
+        now: Instant,
+        fanout: usize,
+        companions: Option<Vec<NodeId>>,
+    ) -> Vec<(usize, NodeId)> {
         let mut peers = self.refreshed_rings().successors().to_vec();
         if self.gossip.is_crowded(now) {
             // Those who are silent are likely to be the next.
             peers.sort_by_key(|&id| !self.is_healthy(id));
         }
         peers.truncate(fanout);
+        let mut all = Vec::new();
+        if let Some(companions) = companions {
+            // A crowd's host is nobody's companion: it hears from those before it on the rings.
+            peers.retain(|&id| self.newcomer.is_host(id));
+            all = companions;
+        }
         let bridged = self.bridges.iter().filter(|(_, until)| **until > now);
-        let bridged = bridged.map(|(&id, _)| id).filter(|id| !peers.contains(id));
-        let bridged: Vec<_> = bridged.map(|id| (0, id)).collect();
-        peers.into_iter().enumerate().chain(bridged).collect()
+        all.extend(bridged.map(|(&id, _)| id));
+        all.retain(|id| !peers.contains(id));
+        let all = all.into_iter().map(|id| (0, id));
+        let all: Vec<_> = all.collect();
+        peers.into_iter().enumerate().chain(all).collect()
     }
 
     /// Sends messages in as few datagrams as they fit into.
@@ -418,14 +468,13 @@ impl Engine {
     }
 
     pub(super) fn on_gossip_tick(&mut self, now: Instant) {
-        let rings = self.refreshed_rings();
-        let mut neighbours = rings.successors().to_vec();
-        neighbours.extend(
-            rings
-                .subjects()
-                .iter()
-                .filter(|id| !rings.successors().contains(id)),
-        );
+        let companions = self.companions(now);
+        let mut neighbours = companions.unwrap_or_else(|| {
+            let rings = self.refreshed_rings();
+            let known = |id: &&NodeId| !rings.successors().contains(id);
+            let others = rings.subjects().iter().filter(known);
+            rings.successors().iter().chain(others).copied().collect()
+        });
         self.rng.shuffle(&mut neighbours);
         for peer in neighbours.into_iter().take(GOSSIP_PEERS) {
             let agrees = self.divergence.agrees(peer, self.fingerprint());
@@ -493,6 +542,7 @@ impl Engine {
             self.stats.foreign_packets += 1;
             return;
         }
+        self.newcomer.hear(from.id(), now);
         let answer = reconcile::answer_compare(&self.roster.compared(now), compare);
         let mut messages = Vec::new();
         if !answer.compare.is_empty() {
@@ -577,6 +627,7 @@ impl Engine {
     /// What a comparison brought. That somebody present is held as failed elsewhere is believed
     /// only of those whom this node accuses itself; the others are asked.
     pub(super) fn on_records(&mut self, now: Instant, from: &Contact, records: &[Rumor]) {
+        self.newcomer.hear(from.id(), now);
         let forward = !matches!(self.phase, Phase::CatchingUp(_));
         for record in records {
             if record.id() == self.me {

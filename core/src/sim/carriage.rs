@@ -412,13 +412,8 @@ impl<P: Protocol> World<P> {
             return self.hail(from, to, hailed);
         }
         let (life, begun) = (dial.life, dial.begun);
-        let reliable = |flight: &Flight<P>| flight.class == Class::Reliable;
         let datagrams_end = begun + P::cold_patience(&self.config).min(DIAL_TIMEOUT);
-        let end = match dial.last {
-            Some(end) => end,
-            None if dial.waiting.iter().any(reliable) => begun + DIAL_TIMEOUT,
-            None => datagrams_end,
-        };
+        let end = dial.end(datagrams_end);
         if self.nodes[from].running(life).is_none() {
             self.dials.remove(&(from, to));
         } else if self.now >= end {
@@ -475,7 +470,7 @@ impl<P: Protocol> World<P> {
 
     /// A handshake succeeds: a round trip and both CPUs' work later what waits goes out.
     fn shake_hands(&mut self, from: usize, life: Life, host: usize, there: Life, to: SocketAddr) {
-        let dial = self.dials.remove(&(from, to)).expect("found by the caller");
+        let mut dial = self.dials.remove(&(from, to)).expect("found by the caller");
         let rest = self.through_uplink(from, self.now, DIAL_BYTES - INITIAL_BYTES);
         let answer = self.through_uplink(host, self.now, ANSWER_BYTES);
         self.nodes[host].sent.handshakes += 1;
@@ -489,6 +484,13 @@ impl<P: Protocol> World<P> {
         let there_and_back = self.network.delay(from, host, &mut self.rng)
             + self.network.delay(host, from, &mut self.rng);
         let done = answered + there_and_back;
+        let patience = P::cold_patience(&self.config).min(DIAL_TIMEOUT);
+        if done >= dial.end(dial.begun + patience) {
+            // This end has given up by then, and the other one has worked in vain.
+            dial.next = dial.begun + DIAL_TIMEOUT;
+            self.dials.insert((from, to), dial);
+            return;
+        }
         self.connections.open((from, life), (host, there), done);
         for flight in dial.waiting {
             let late = done.since(flight.sent) > P::cold_patience(&self.config);
@@ -528,6 +530,18 @@ impl<P: Protocol> World<P> {
         let dial = self.dials.remove(&(from, to));
         for flight in dial.into_iter().flat_map(|dial| dial.waiting) {
             self.fail(&flight, cause);
+        }
+    }
+}
+
+impl<P: Protocol> Dial<P> {
+    /// When it is given up: datagrams are worth less time than a stream.
+    fn end(&self, datagrams_end: Instant) -> Instant {
+        let reliable = |flight: &Flight<P>| flight.class == Class::Reliable;
+        match self.last {
+            Some(end) => end,
+            None if self.waiting.iter().any(reliable) => self.begun + DIAL_TIMEOUT,
+            None => datagrams_end,
         }
     }
 }

@@ -56,12 +56,17 @@ pub struct World<P: Protocol> {
     /// For what becomes of knocks: what else is drawn does not depend on them.
     pub(super) knocks: fastrand::Rng,
     pub(super) queue: Queue<Happening<P>>,
+    /// When each of the cores that processes share is free.
+    cores: [Instant; CORES_MAX],
     pub(super) connections: Connections,
     pub(super) dials: BTreeMap<(usize, SocketAddr), Dial<P>>,
     pub(super) addresses: BTreeMap<SocketAddr, usize>,
     numbers: HashMap<NodeId, Vec<usize>, BuildHasherDefault<IdHasher>>,
     trace: u64,
 }
+
+/// The most cores that processes may share.
+const CORES_MAX: usize = 64;
 
 /// What a node's CPU spends. Zero: everything is done at once.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -72,6 +77,8 @@ pub struct Machine {
     pub handshake: Duration,
     /// By how much everything takes longer at a node that is slow, with the node's number.
     pub slow: Option<(usize, u32)>,
+    /// All processes share so many cores, at most [`CORES_MAX`]. `None`: each has one of its own.
+    pub cores: Option<usize>,
 }
 
 impl Machine {
@@ -81,6 +88,16 @@ impl Machine {
         packet: Duration::from_micros(10),
         handshake: Duration::from_micros(650),
         slow: None,
+        cores: None,
+    };
+
+    /// All nodes in one process on two cores, as measured: what the kernel does for a packet, and
+    /// what it takes to wake a task, included.
+    pub const CROWDED: Self = Self {
+        packet: Duration::from_micros(25),
+        handshake: Duration::from_micros(850),
+        slow: None,
+        cores: Some(2),
     };
 
     fn is_free(&self) -> bool {
@@ -142,6 +159,7 @@ impl<P: Protocol> World<P> {
             ledger: Ledger::default(),
             checked: Checks::default(),
             queue: Queue::default(),
+            cores: [Instant::ORIGIN; CORES_MAX],
             connections: Connections::default(),
             dials: BTreeMap::new(),
             addresses: BTreeMap::new(),
@@ -512,9 +530,17 @@ impl<P: Protocol> World<P> {
     pub(super) fn spend(&mut self, node: usize, base: Duration) {
         let (now, cost) = (self.now, self.machine.cost(node, base));
         self.nodes[node].sent.cpu += cost;
-        if let Some(process) = &mut self.nodes[node].process {
+        let Some(process) = &mut self.nodes[node].process else {
+            return;
+        };
+        let Some(cores) = self.machine.cores else {
             process.busy_until = process.busy_until.max(now) + cost;
-        }
+            return;
+        };
+        let core = self.cores[..cores.clamp(1, CORES_MAX)].iter_mut().min();
+        let core = core.expect("there is one: clamped above");
+        *core = (*core).max(now) + cost;
+        process.busy_until = process.busy_until.max(*core);
     }
 
     /// Does what a process wants done, until it wants nothing more.

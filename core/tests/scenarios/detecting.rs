@@ -477,6 +477,7 @@ fn three_of_five_that_reach_each_other_only_through_the_rest_stay_in() {
 fn a_cluster_at_rest_costs_little_whatever_its_size() {
     let rate = |size| {
         let mut world = World::cluster(170, size);
+        world.run_for(s(30));
         let bytes = |world: &World| world.nodes.iter().map(|n| n.sent.bytes).sum::<u64>();
         let before = bytes(&world);
         world.run_for(s(300));

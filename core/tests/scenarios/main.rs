@@ -4,6 +4,7 @@ mod by_hand;
 mod chaos;
 mod clocks;
 mod connections;
+mod crowds;
 mod detecting;
 mod explaining;
 mod far;
