@@ -46,7 +46,7 @@ const CROWDLESS_MAX: usize = 256;
 /// So many verdicts in a row are a crowd; for each so many, they may wait a gossip interval for company.
 const CROWD: usize = 45;
 /// The most gossip intervals that they wait.
-const CROWD_WAIT_MAX: usize = 5;
+const CROWD_WAIT_MAX: usize = 3;
 /// After so long without a verdict the next one begins another row: longer than crowds wait.
 const CROWD_OVER: Duration = Duration::from_secs(2);
 /// To so many successors every verdict of a crowd goes, however often it was heard.
