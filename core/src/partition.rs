@@ -82,7 +82,7 @@ pub(crate) struct Hearing {
 /// How a lost member came back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Return {
-    /// As another process: it was on no side meanwhile.
+    /// As another process: it can name no side.
     Restarted,
     /// As the process that it was, from the side that it names.
     Lived(Option<NodeId>),
@@ -106,8 +106,6 @@ pub(crate) struct Standing {
     returned: bool,
     /// The sides that those who came back were on.
     sides: BTreeSet<NodeId>,
-    /// Whether one of them was alive meanwhile.
-    lived: bool,
 }
 
 /// What this node knows about who is lost.
@@ -276,7 +274,6 @@ impl PartitionWatch {
             (Some(open), how) if self.lost.contains(&id) => {
                 open.returned = true;
                 if let Return::Lived(side) = how {
-                    open.lived = true;
                     // Who named its side early may have held somebody of this one for a mate.
                     open.sides
                         .extend(side.filter(|side| open.took.contains(side)));
@@ -429,7 +426,6 @@ impl PartitionWatch {
             said: false,
             returned: false,
             sides: BTreeSet::new(),
-            lived: false,
         });
         (open.kind, open.changed) = (kind, now);
         open.took.extend(&self.lost);
@@ -443,7 +439,7 @@ impl PartitionWatch {
         // Whoever was alone lost nobody: the others were there, wherever that was.
         let was_alone = open.took.is_empty();
         let verdict = if open.returned || was_alone {
-            let others = open.sides.len().max(usize::from(open.lived || was_alone));
+            let others = open.sides.len().max(1);
             let lasted = now.since(open.since);
             let sides = 1 + others;
             Verdict::Healed { lasted, sides }

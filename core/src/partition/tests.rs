@@ -122,7 +122,7 @@ fn the_sides_are_those_that_the_returned_name() {
     assert_eq!(sides(&[one, one, two]), 3);
     assert_eq!(sides(&[one, Return::Lived(None)]), 2);
     assert_eq!(sides(&[Return::Lived(None), Return::Restarted]), 2);
-    assert_eq!(sides(&[Return::Restarted, Return::Restarted]), 1);
+    assert_eq!(sides(&[Return::Restarted, Return::Restarted]), 2);
     let unlost = Return::Lived(Some(NodeId(77)));
     assert_eq!(sides(&[unlost, one]), 2, "it was named too early");
 }
