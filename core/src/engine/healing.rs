@@ -49,21 +49,35 @@ impl Engine {
         }
         self.heal_turns = self.heal_turns.wrapping_add(1);
         let failed = self.random_failed();
-        let from_book = if self.heal_turns.is_multiple_of(BOOK_TURN) {
-            self.roster.random_acquaintance(&mut self.rng, |_| true)
-        } else {
-            None
-        };
-        let from_book = from_book.map(|entry| {
+        let book = failed.is_none() || self.heal_turns.is_multiple_of(BOOK_TURN);
+        if book && self.call_from_book(now) {
+            return;
+        }
+        if let Some((contact, standing)) = failed {
+            self.call(now, contact, standing);
+        }
+    }
+
+    /// Calls somebody of the past who was not met since: by name, or whoever listens there by now,
+    /// for addresses change hands. False where there is nobody.
+    fn call_from_book(&mut self, now: Instant) -> bool {
+        let found = self.roster.random_acquaintance(&mut self.rng, |_| true);
+        let Some((contact, standing)) = found.map(|entry| {
             let contact = Contact {
                 name: entry.name.clone(),
                 address: entry.address,
             };
             (contact, entry.standing)
-        });
-        if let Some((contact, standing)) = from_book.or(failed) {
+        }) else {
+            return false;
+        };
+        let there = Target::Address(contact.address);
+        if self.rng.bool() && !self.is_me(&there) && !self.is_member_at(&there) {
+            self.request_join(now, there, Intent::Return);
+        } else {
             self.call(now, contact, standing);
         }
+        true
     }
 
     fn random_failed(&mut self) -> Option<(Contact, Standing)> {

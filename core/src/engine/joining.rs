@@ -147,14 +147,14 @@ impl Engine {
         }
     }
 
-    fn is_me(&self, target: &Target) -> bool {
+    pub(super) fn is_me(&self, target: &Target) -> bool {
         match target {
             Target::Node(contact) => contact.id() == self.me,
             Target::Address(address) => *address == self.profile.address,
         }
     }
 
-    fn is_member_at(&self, target: &Target) -> bool {
+    pub(super) fn is_member_at(&self, target: &Target) -> bool {
         match target {
             Target::Node(contact) => self.is_present(contact.id()),
             Target::Address(address) => self
