@@ -77,7 +77,7 @@ pub struct Machine {
     pub handshake: Duration,
     /// By how much everything takes longer at a node that is slow, with the node's number.
     pub slow: Option<(usize, u32)>,
-    /// All processes share so many cores, at most [`CORES_MAX`]. `None`: each has one of its own.
+    /// All processes share so many cores, at most 64. `None`: each has one of its own.
     pub cores: Option<usize>,
 }
 
