@@ -40,6 +40,7 @@ pub fn engine(members: u32) -> Engine {
             incarnation: life().incarnation,
             discovery: false,
             withdrawn: false,
+            down: false,
         },
         contacts: Vec::new(),
         tombstones: Vec::new(),

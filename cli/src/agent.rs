@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use convoke::{Node, Options, Secret, StartError};
+use convoke::{Node, Options, Secret, StartError, View};
 use tokio::task::JoinHandle;
 use tracing::{error, info, warn};
 
@@ -48,13 +48,13 @@ pub(crate) async fn run(sources: &Sources, effective: &Effective) -> anyhow::Res
     notify(&[sd_notify::NotifyState::Stopping]);
     match ended {
         Ended::Signal => tokio::select! {
-            () = agent.leave() => Ok(()),
+            () = agent.end(true) => Ok(()),
             number = signals.end() => at_once(number),
         },
         Ended::Downed => {
             let message = downed(&agent.node);
             tokio::select! {
-                () = agent.leave() => Err(Exit::error(Code::Downed, message)),
+                () = agent.end(false) => Err(Exit::error(Code::Downed, message)),
                 number = signals.end() => at_once(number),
             }
         }
@@ -205,10 +205,12 @@ impl Agent {
         }
     }
 
-    /// Returns when this node is down.
+    /// Returns when this node goes down. One that was down before it was started waits for the end of
+    /// the partition: it would only be started once more.
     async fn downed(&self) {
         let mut events = self.node.subscribe();
-        while self.node.view().down().is_none() {
+        let goes_down = |view: &View| view.down().is_some_and(|down| !down.resumed);
+        while !goes_down(&self.node.view()) {
             if events.next().await.is_none() {
                 return std::future::pending().await;
             }
@@ -261,10 +263,17 @@ impl Agent {
         }
     }
 
-    /// Says goodbye to the cluster and closes everything.
-    async fn leave(self) {
-        let goodbye = async { tokio::join!(self.node.shutdown(), self.discovery.end()) };
-        if tokio::time::timeout(LEAVE_WAIT, goodbye).await.is_err() {
+    /// Closes everything, and says goodbye to the cluster before. Who is down does not: its mates
+    /// would count without it, and each of those who go down after it sees a smaller side.
+    async fn end(self, goodbye: bool) {
+        let node = async {
+            match goodbye {
+                true => self.node.shutdown().await,
+                false => self.node.halt().await,
+            }
+        };
+        let ended = async { tokio::join!(node, self.discovery.end()) };
+        if tokio::time::timeout(LEAVE_WAIT, ended).await.is_err() {
             warn!("the goodbye took too long: others will find this node failed");
         }
         if let Some(epmd) = &self.epmd {

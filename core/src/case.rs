@@ -104,6 +104,11 @@ pub enum What {
     },
     /// The node itself: another process has its name and started earlier, so this one goes on alone.
     GaveWay,
+    /// It was remembered from before this node's start, and had not come since: it is failed.
+    Missed {
+        /// Its host said that nothing listens at its port.
+        refused: bool,
+    },
 }
 
 /// How a member was found silent.

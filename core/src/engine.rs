@@ -20,6 +20,7 @@ mod knocking;
 mod leaving;
 #[cfg(feature = "sim")]
 pub(crate) mod limits;
+mod returning;
 mod spreading;
 mod watching;
 
@@ -35,6 +36,7 @@ use crate::dissemination::Dissemination;
 use crate::divergence::Divergence;
 use crate::jury::Jury;
 use crate::knock::Knocks;
+use crate::mates::Mates;
 use crate::member::{
     Admission, Fingerprint, Incarnation, Instance, Life, Member, Profile, Standing, State, tags_fit,
 };
@@ -129,8 +131,7 @@ pub struct Engine {
     admitted: bool,
     discovery: bool,
     withdrawn: bool,
-    /// Members of the past that were not met since the start: missing, as far as is known.
-    mates: BTreeSet<NodeId>,
+    mates: Mates,
     phase: Phase,
     newcomer: Newcomer,
     doubts: BTreeMap<NodeId, Doubt>,
@@ -179,6 +180,7 @@ impl Engine {
             incarnation,
             discovery,
             withdrawn,
+            down,
         } = start.membership;
         let profile = Arc::new(Profile {
             name: start.name,
@@ -205,7 +207,7 @@ impl Engine {
             admitted,
             discovery,
             withdrawn,
-            mates: BTreeSet::new(),
+            mates: Mates::new(now),
             phase: Phase::Settled,
             newcomer: Newcomer::none(),
             doubts: BTreeMap::new(),
@@ -249,7 +251,7 @@ impl Engine {
             .filter(|contact| contact.name.id() != me);
         for contact in strangers {
             if admitted && contact.standing.state != State::Left && !contact.forgotten {
-                engine.mates.insert(contact.name.id());
+                engine.mates.remember(contact.name.id());
             }
             engine.roster.remember(contact);
         }
@@ -257,6 +259,10 @@ impl Engine {
         engine.quorum = engine.computed_quorum();
         if admitted {
             engine.timers.set(Timer::Return, now);
+        }
+        engine.look_for_mates(now);
+        if down {
+            engine.stay_down(now);
         }
         engine
     }
@@ -434,6 +440,7 @@ impl Engine {
             incarnation: self.profile.life.incarnation,
             discovery: self.discovery,
             withdrawn: self.withdrawn,
+            down: self.down.is_some(),
         }
     }
 
@@ -561,6 +568,7 @@ impl Engine {
             Timer::Assess => self.assess_partition(now),
             Timer::Heal => self.on_heal_turn(now),
             Timer::Return => self.on_return_turn(now),
+            Timer::Mates => self.look_for_mates(now),
             Timer::Join => self.on_join_tick(now),
             Timer::Leave => self.on_leave_tick(now),
             Timer::Sweep => self.on_sweep(now),
@@ -646,6 +654,7 @@ impl Engine {
         self.awareness.worsen(1);
         self.awareness.forgive(stall, now);
         self.questions.forgive(stall, now);
+        self.mates.forgive(stall, now);
         self.put_off_judgement(now, stall);
         if stall >= PAUSE_LONG {
             self.call_neighbours(now);
@@ -905,6 +914,7 @@ impl Membership {
             incarnation,
             discovery,
             withdrawn: false,
+            down: false,
         }
     }
 }

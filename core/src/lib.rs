@@ -44,6 +44,7 @@ mod divergence;
 pub mod engine;
 mod jury;
 mod knock;
+mod mates;
 pub mod member;
 pub mod message;
 pub mod name;

@@ -144,6 +144,9 @@ impl Life {
 
 impl Instance {
     const RANDOM_BITS: u32 = 22;
+    /// Of a member that is only remembered: which process it was is not known. Any other one says
+    /// the later word.
+    pub(crate) const UNKNOWN: Self = Self(u64::MAX);
 
     /// The instance that started `started_ms` milliseconds after 1970, with `random` to tell
     /// apart those that started in one millisecond.
@@ -262,6 +265,20 @@ impl Profile {
     /// The id of the name.
     pub fn id(&self) -> NodeId {
         self.name.id()
+    }
+
+    /// That of a member of which only this is remembered.
+    pub(crate) fn remembered(name: NodeName, address: SocketAddr, life: Life) -> Self {
+        Self {
+            name,
+            life,
+            instance: Instance::UNKNOWN,
+            address,
+            rpc_port: 0,
+            version: "".into(),
+            side: None,
+            tags: BTreeMap::new(),
+        }
     }
 
     /// Whether this profile says the later word than `other`: the later life, and at one life

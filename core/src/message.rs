@@ -235,7 +235,8 @@ pub struct JoinGranted {
     pub floor: Incarnation,
     /// How many present members the sender holds.
     pub size: u32,
-    /// Whether they are a quorum: then whoever else the joiner remembers is not missing.
+    /// Whether they are a quorum, and the sender has met whom it remembers or knows them for failed:
+    /// then whoever else the joiner remembers is not missing.
     pub quorum: bool,
     /// Some of them, the sender first.
     pub members: Vec<Arc<Profile>>,

@@ -131,6 +131,8 @@ pub struct Downed {
     pub all: usize,
     /// Since when.
     pub since: Instant,
+    /// Whether it was down already when this process was started.
+    pub resumed: bool,
 }
 
 /// A partition that stands.
@@ -223,6 +225,9 @@ pub struct Membership {
     /// Whether it left its cluster or was removed: discovery of others does not bring it back
     /// either, until it joins or is joined, or discovery is enabled on it.
     pub withdrawn: bool,
+    /// Whether it is down, by [`Config::split_brain`](crate::Config::split_brain): started again, it
+    /// is down until it has met those whom it remembers, or knows that its side goes on.
+    pub down: bool,
 }
 
 /// Why a join failed. Whichever it is, the node is still in the cluster it was in.

@@ -40,6 +40,8 @@ pub(crate) enum Timer {
     Heal,
     /// Look for the cluster of the past.
     Return,
+    /// Look whether its members have come.
+    Mates,
     /// The join goes to its next step, or ends.
     Join,
     /// Goodbyes are repeated, or have lingered long enough.

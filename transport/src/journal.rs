@@ -126,6 +126,7 @@ mod tests {
                 incarnation: Incarnation(incarnation),
                 discovery: false,
                 withdrawn: false,
+                down: false,
             },
             discovery_stopped: false,
             contacts: Vec::new(),

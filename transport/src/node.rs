@@ -251,6 +251,17 @@ impl Node {
         self.closed().await;
     }
 
+    /// Ends the node without a goodbye: the others will find it failed, and it stays one of those
+    /// whom a quorum is of. Returns when all that is to be remembered is written and the ports are
+    /// free.
+    ///
+    /// Not cancel safe: what is dropped leaves the node running, or ends as [`Node::abort`] does.
+    pub async fn halt(&self) {
+        let _ = timeout(GOODBYE_TIMEOUT, self.command(Command::Persist)).await;
+        self.abort();
+        self.closed().await;
+    }
+
     /// Ends the node at once and without a word, as a kill would: the others will find it failed.
     /// The ports are free a moment later: see [`Node::closed`].
     pub fn abort(&self) {

@@ -183,6 +183,7 @@ impl Publisher {
             present: downed.present,
             all: downed.all,
             since: self.clock.wall(downed.since),
+            resumed: downed.resumed,
         })
     }
 

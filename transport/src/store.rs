@@ -217,6 +217,8 @@ struct Content {
     discovery: bool,
     discovery_stopped: bool,
     withdrawn: bool,
+    #[serde(default)]
+    down: bool,
     address_book: Vec<Acquaintance>,
     tombstones: Vec<(String, Admission)>,
 }
@@ -245,6 +247,7 @@ fn to_text(remembered: &Remembered) -> String {
         discovery: membership.discovery,
         discovery_stopped: *discovery_stopped,
         withdrawn: membership.withdrawn,
+        down: membership.down,
         address_book: contacts.clone(),
         tombstones: tombstones
             .iter()
@@ -291,6 +294,7 @@ fn from_bytes(bytes: &[u8]) -> Result<Remembered, Unreadable> {
             incarnation: content.incarnation_ceiling,
             discovery: content.discovery,
             withdrawn: content.withdrawn,
+            down: content.down,
         },
         discovery_stopped: content.discovery_stopped,
         contacts: content.address_book,
@@ -329,6 +333,7 @@ mod tests {
             incarnation: Incarnation(1_782_120_001_024),
             discovery: true,
             withdrawn: false,
+            down: true,
         };
         let address = "[::1]:4371".parse().unwrap();
         Remembered {

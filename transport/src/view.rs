@@ -86,6 +86,8 @@ pub struct Down {
     pub all: usize,
     /// Since when, by this host's clock.
     pub since: SystemTime,
+    /// Whether it was down already when this process was started.
+    pub resumed: bool,
 }
 
 impl View {

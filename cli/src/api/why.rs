@@ -147,6 +147,10 @@ impl Found {
                 ..named("denied", self)
             },
             What::GaveWay => named("gave_way", self),
+            What::Missed { refused } => Self {
+                refused: Some(refused),
+                ..named("missed", self)
+            },
         }
     }
 

@@ -122,6 +122,10 @@ fn words(found: &Found) -> String {
             None => "heard that it is accused itself, and said that it lives".to_owned(),
         },
         "gave_way" => "gave the name up: another process has it, and started earlier".to_owned(),
+        "missed" => format!(
+            "remembers it from before its start, and has not met it since: failed{}",
+            at_its_port(refused)
+        ),
         // Of a later version.
         other => other.to_owned(),
     }

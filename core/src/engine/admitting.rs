@@ -249,7 +249,7 @@ impl Engine {
             admission,
             floor,
             size: self.size_on_wire(),
-            quorum: self.quorum,
+            quorum: self.quorum && self.mates.is_empty(),
             members: self.some_members(id),
         };
         self.transmit(

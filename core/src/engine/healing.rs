@@ -1,10 +1,8 @@
-//! Healing: contacting the lost, returning after a restart, forgetting.
+//! Healing: contacting the lost, forgetting.
 
-use std::time::Duration;
-
-use super::{Acquaintance, Engine};
+use super::Engine;
 use crate::case::What;
-use crate::member::{Admission, Standing, State};
+use crate::member::{Admission, Instance, Standing};
 use crate::message::{Contact, Intent, Message, Ping, Rumor};
 use crate::name::NodeId;
 use crate::output::{Class, Event, MemberEvent, Target};
@@ -17,12 +15,6 @@ const BOOK_TURN: u32 = 4;
 /// How often all members together call each of the lost in a heal interval, about. More would
 /// bring nobody back sooner: a call to a dead host costs five kilobytes of handshakes.
 const CALLS_A_LOST: usize = 10;
-/// How many members of the past a returning node asks at once.
-const RETURN_CONTACTS: usize = 3;
-/// The pauses between its attempts grow from this …
-const RETURN_PAUSE_MIN: Duration = Duration::from_millis(500);
-/// … to this.
-const RETURN_PAUSE_MAX: Duration = Duration::from_secs(5);
 /// The most peers that news go to for having come back just now.
 pub(super) const BRIDGES_MAX: usize = 64;
 /// The most of them who were only heard of. When a whole side comes back, news reach everybody over
@@ -54,12 +46,15 @@ impl Engine {
             return;
         }
         if let Some((contact, standing)) = failed {
-            self.call(now, contact, standing);
+            let member = self.roster.member(contact.id());
+            match member.is_some_and(|member| member.profile.instance == Instance::UNKNOWN) {
+                true => self.call_or_ask(now, contact, standing),
+                false => self.call(now, contact, standing),
+            }
         }
     }
 
-    /// Calls somebody of the past who was not met since: by name, or whoever listens there by now,
-    /// for addresses change hands. False where there is nobody.
+    /// Calls somebody of the past who was not met since. False where there is nobody.
     fn call_from_book(&mut self, now: Instant) -> bool {
         let found = self.roster.random_acquaintance(&mut self.rng, |_| true);
         let Some((contact, standing)) = found.map(|entry| {
@@ -71,13 +66,19 @@ impl Engine {
         }) else {
             return false;
         };
+        self.call_or_ask(now, contact, standing);
+        true
+    }
+
+    /// Calls somebody who was remembered and not met: by name, or whoever listens there by now, for
+    /// addresses change hands.
+    fn call_or_ask(&mut self, now: Instant, contact: Contact, standing: Standing) {
         let there = Target::Address(contact.address);
         if self.rng.bool() && !self.is_me(&there) && !self.is_member_at(&there) {
             self.request_join(now, there, Intent::Return);
         } else {
             self.call(now, contact, standing);
         }
-        true
     }
 
     fn random_failed(&mut self) -> Option<(Contact, Standing)> {
@@ -122,63 +123,12 @@ impl Engine {
         let outlived = self.roster.ended(id, Admission::default()).is_some();
         if !(elsewhere && outlived) {
             self.roster.strike(id);
-            self.mates.remove(&id);
+            self.mates.strike(id);
             if let Some(life) = life {
                 self.accept(now, &Rumor::Left { id, life }, Some(id), true);
             }
         }
         self.on_target_moved(now, id);
-    }
-
-    // ---- returning after a restart ----
-
-    pub(super) fn on_return_turn(&mut self, now: Instant) {
-        if self.roster.present() > 1 || self.is_departing() {
-            self.returning = Duration::ZERO;
-            return;
-        }
-        let mut contacts: Vec<Contact> = Vec::new();
-        for _ in 0..RETURN_CONTACTS {
-            let Some(entry) = self.random_mate() else {
-                break;
-            };
-            let contact = Contact {
-                name: entry.name.clone(),
-                address: entry.address,
-            };
-            if !contacts.contains(&contact) {
-                contacts.push(contact);
-            }
-        }
-        if contacts.is_empty() {
-            return;
-        }
-        // First by name; then whoever listens there by now, for addresses change hands.
-        let by_name = self.returning.is_zero();
-        contacts.retain(|contact| contact.address != self.profile.address);
-        for contact in contacts {
-            let target = if by_name {
-                Target::Node(contact)
-            } else {
-                Target::Address(contact.address)
-            };
-            self.request_join(now, target, Intent::Return);
-        }
-        self.returning = (self.returning * 2).clamp(RETURN_PAUSE_MIN, RETURN_PAUSE_MAX);
-        self.timers.set(
-            Timer::Return,
-            now + self.returning.mul_f64(0.5 + self.rng.f64()),
-        );
-    }
-
-    /// Somebody of the past. Where an operator is to heal, a node that had lost others stays on its
-    /// side, as long as there is anybody else in its memory.
-    fn random_mate(&mut self) -> Option<&Acquaintance> {
-        let healed = self.config.autoheal;
-        let fits = |entry: &Acquaintance| healed || entry.standing.state == State::Alive;
-        let (roster, rng) = (&self.roster, &mut self.rng);
-        let found = roster.random_acquaintance(rng, fits);
-        found.or_else(|| roster.random_acquaintance(rng, |_| true))
     }
 
     // ---- forgetting ----
@@ -214,6 +164,8 @@ impl Engine {
 
 #[cfg(all(test, feature = "sim"))]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::sim::World;
 

@@ -168,7 +168,7 @@ impl Engine {
         let failed = self.roster.members().filter(|(_, held)| held.is_failed());
         let failed = failed.map(|(id, held)| (id, held.profile.address));
         // Who was failed when this node was started anew, and has not been met since.
-        let mates = self.mates.iter().filter_map(|&id| {
+        let mates = self.mates.iter().filter_map(|id| {
             let entry = self.roster.acquaintance(id)?;
             (entry.standing.state == State::Failed).then_some((id, entry.address))
         });

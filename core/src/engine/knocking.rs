@@ -22,7 +22,7 @@ impl Engine {
     /// there.
     pub fn handle_refused(&mut self, now: Instant, at: &Contact) {
         let id = at.id();
-        if self.contact(id).as_ref() != Some(at) || !self.knocks.refuse(id) {
+        if self.contact_of_old(id).as_ref() != Some(at) || !self.knocks.refuse(id) {
             return;
         }
         self.stats.refusals += 1;
@@ -50,7 +50,7 @@ impl Engine {
 
     /// Somebody is silent: asks its host why.
     pub(super) fn knock(&mut self, now: Instant, id: NodeId) {
-        let Some(contact) = self.contact(id) else {
+        let Some(contact) = self.contact_of_old(id) else {
             return;
         };
         match self.knocks.ask(id, now) {

@@ -69,7 +69,7 @@ impl Engine {
         }
         let member = self.roster.member(id).map(|member| member.standing);
         let missing = self.roster.acquaintance(id).map(|entry| entry.standing);
-        let missing = missing.filter(|_| self.mates.contains(&id));
+        let missing = missing.filter(|_| self.mates.contains(id));
         let standing = member.or(missing).ok_or(ForceLeaveError::NotInCluster)?;
         let admission = standing.life.admission;
         self.note(now, id, standing.life, What::Removed { via: None });

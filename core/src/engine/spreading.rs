@@ -1,6 +1,7 @@
 //! Spreading: accepting facts, passing them on, and comparing with those who differ.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::Engine;
@@ -124,8 +125,10 @@ impl Engine {
         let member = self.roster.member(id);
         let instance = member.map(|member| member.profile.instance);
         let transition = self.roster.apply(now, rumor);
-        if self.roster.member(id).is_some() || self.roster.tombstone(id).is_some() {
-            self.mates.remove(&id);
+        if self.is_present(id) {
+            self.mates.meet(id, now);
+        } else if self.roster.member(id).is_some() || self.roster.tombstone(id).is_some() {
+            self.mates.strike(id);
         }
         self.note_transition(now, rumor, from, &transition, known);
         let covered = match transition {
@@ -245,7 +248,13 @@ impl Engine {
     ) {
         if was == Some(State::Failed) {
             let profile = self.roster.member(id).map(|member| &member.profile);
-            let same = profile.filter(|profile| Some(profile.instance) == instance);
+            // Of one that was only remembered it is not known which process it was; but who was
+            // started since names no side.
+            let lived = |profile: &&Arc<Profile>| {
+                let unknown = instance == Some(Instance::UNKNOWN) && profile.side.is_some();
+                unknown || Some(profile.instance) == instance
+            };
+            let same = profile.filter(lived);
             let how = same.map_or(Return::Restarted, |profile| Return::Lived(profile.side));
             if matches!(how, Return::Lived(_)) {
                 self.note_late_objection(now);

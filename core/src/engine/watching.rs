@@ -118,7 +118,7 @@ impl Engine {
     }
 
     /// How many belong to the cluster, as far as this node knows, wherever they are.
-    fn everybody(&self) -> usize {
+    pub(super) fn everybody(&self) -> usize {
         self.roster.present() + self.missing()
     }
 
@@ -185,7 +185,7 @@ impl Engine {
         let members = self.roster.members();
         let members = members.filter(move |(_, member)| belongs(member.standing.state));
         let members = members.map(|(id, member)| (id, member.standing.life));
-        let mates = self.mates.iter().filter_map(|&id| {
+        let mates = self.mates.iter().filter_map(|id| {
             let life = self.roster.acquaintance(id)?.standing.life;
             Some((id, life))
         });
@@ -271,36 +271,53 @@ impl Engine {
     /// Goes down where the partition has stood for long enough and this side is to give up; comes
     /// up where it is not any more.
     fn resolve_split(&mut self, now: Instant) {
+        if self.is_down_since_before(now) {
+            return;
+        }
         let policy = self.config.split_brain;
         let Some(changed) = self.watch.standing().map(|open| open.changed) else {
-            return self.come_up();
+            return self.come_up_for_good();
         };
         let tie = self.config.quorum_tie;
         if policy.keeps(self.sides(), tie, |among| self.has_oldest(among)) {
-            return self.come_up();
+            return self.come_up_for_good();
         }
         let due = changed + self.config.stable_after;
         if self.down.is_none() && now < due {
             self.timers.set_by(Timer::Assess, due);
         } else if self.down.is_none() {
-            let downed = Downed {
+            self.go_down(Downed {
                 policy,
                 present: self.roster.present(),
                 all: self.everybody(),
                 since: now,
-            };
-            self.down = Some(downed.clone());
-            self.changed.insert(self.me);
-            self.event(Event::Downed(downed));
-            self.signal(Signal::Down(true));
+                resumed: false,
+            });
         }
     }
 
-    pub(super) fn come_up(&mut self) {
-        if self.down.take().is_some() {
+    fn come_up_for_good(&mut self) {
+        if self.come_up() {
+            self.signal_membership();
+        }
+    }
+
+    pub(super) fn go_down(&mut self, downed: Downed) {
+        self.down = Some(downed.clone());
+        self.changed.insert(self.me);
+        self.event(Event::Downed(downed));
+        self.signal(Signal::Down(true));
+        self.signal_membership();
+    }
+
+    /// True where it was down.
+    pub(super) fn come_up(&mut self) -> bool {
+        let was_down = self.down.take().is_some();
+        if was_down {
             self.changed.insert(self.me);
             self.event(Event::Restored);
             self.signal(Signal::Down(false));
         }
+        was_down
     }
 }

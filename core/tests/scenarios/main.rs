@@ -25,6 +25,7 @@ mod splitting;
 mod telling;
 mod thousand;
 mod tuning;
+mod unmet;
 mod verdicts;
 
 use std::time::Duration;

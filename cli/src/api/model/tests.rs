@@ -123,6 +123,7 @@ fn an_event_is_an_object_on_one_line() {
         present: 2,
         all: 5,
         since: convoke_core::Instant::ORIGIN,
+        resumed: false,
     };
     assert_eq!(
         json(Event::Downed(downed)),
