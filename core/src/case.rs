@@ -10,6 +10,7 @@
 //! that one that comes and goes does not push out what is known of the others.
 
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -104,6 +105,12 @@ pub enum What {
     },
     /// The node itself: another process has its name and started earlier, so this one goes on alone.
     GaveWay,
+    /// A process at another address has its name, though this one had not failed: it moved, or two run
+    /// at a time.
+    Replaced {
+        /// Where the one is that has the name now.
+        at: SocketAddr,
+    },
     /// It was remembered from before this node's start, and had not come since: it is failed.
     Missed {
         /// Its host said that nothing listens at its port.

@@ -175,6 +175,10 @@ fn of_two_live_nodes_of_one_name_whose_clusters_merge_the_one_that_started_later
     Node::wait_until_one(&merged);
     wait_until_found_at(&merged, &one[1].name, &place);
     assert_eq!(one[1].view().cluster.id, cluster, "the first one stays");
+    // Whoever held the other one, or took it over in passing, can be asked where the two are.
+    let why = four.convoke(&["why", one[1].name.as_str()]);
+    let told = format!("saw another process at {place} take the name");
+    assert!(why.stdout.contains(&told), "{why:#?}");
 }
 
 #[test]

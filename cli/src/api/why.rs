@@ -1,6 +1,8 @@
 //! `GET /v1/members/{name}/why`: what several nodes found about a member of late, in the order of
 //! time.
 
+use std::net::SocketAddr;
+
 use convoke::{Testimony, Way, What, Witness};
 use convoke_core::NodeName;
 use serde::{Deserialize, Serialize};
@@ -57,6 +59,9 @@ pub(crate) struct Found {
     /// How many accused it, according to somebody else's verdict.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) accusers_count: Option<u8>,
+    /// Where the process is that has the name now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) address: Option<SocketAddr>,
 }
 
 impl Account {
@@ -147,6 +152,10 @@ impl Found {
                 ..named("denied", self)
             },
             What::GaveWay => named("gave_way", self),
+            What::Replaced { at } => Self {
+                address: Some(at),
+                ..named("replaced", self)
+            },
             What::Missed { refused } => Self {
                 refused: Some(refused),
                 ..named("missed", self)

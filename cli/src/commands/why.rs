@@ -122,6 +122,7 @@ fn words(found: &Found) -> String {
             None => "heard that it is accused itself, and said that it lives".to_owned(),
         },
         "gave_way" => "gave the name up: another process has it, and started earlier".to_owned(),
+        "replaced" => replaced(found),
         "missed" => format!(
             "remembers it from before its start, and has not met it since: failed{}",
             at_its_port(refused)
@@ -171,6 +172,15 @@ fn believed(found: &Found) -> String {
         Some(by) => format!("took over the verdict of {by}{via}: failed{count}{refused}"),
         None => format!("took over that it is failed{via}{refused}"),
     }
+}
+
+fn replaced(found: &Found) -> String {
+    let at = found
+        .address
+        .map_or_else(String::new, |at| format!(" at {at}"));
+    format!(
+        "saw another process{at} take the name, though this one had not failed: it moved, or two have one name"
+    )
 }
 
 fn at_its_port(refused: bool) -> &'static str {

@@ -1,6 +1,7 @@
 //! Spreading: accepting facts, passing them on, and comparing with those who differ.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -124,13 +125,14 @@ impl Engine {
         let known = removal.then(|| self.last_known(id)).flatten();
         let member = self.roster.member(id);
         let instance = member.map(|member| member.profile.instance);
+        let address = member.map(|member| member.profile.address);
         let transition = self.roster.apply(now, rumor);
         if self.is_present(id) {
             self.mates.meet(id, now);
         } else if self.roster.member(id).is_some() || self.roster.tombstone(id).is_some() {
             self.mates.strike(id);
         }
-        self.note_transition(now, rumor, from, &transition, known);
+        self.note_transition(now, rumor, from, &transition, known, address);
         let covered = match transition {
             Transition::Stale | Transition::Unknown => {
                 self.gossip.on_heard_again(rumor);
@@ -192,6 +194,7 @@ impl Engine {
     }
 
     /// Notes what is told by no other finding: this node's own verdicts are noted where they fall.
+    /// `address`: where the member was before.
     fn note_transition(
         &mut self,
         now: Instant,
@@ -199,13 +202,17 @@ impl Engine {
         from: Option<NodeId>,
         transition: &Transition,
         known: Option<(NodeName, Life)>,
+        address: Option<SocketAddr>,
     ) {
         let via = |engine: &Self| from.and_then(|from| engine.name_of(from));
         let what = match transition {
             Transition::Joined { was: Some(_) } => What::Returned,
             Transition::Renewed {
                 restarted: true, ..
-            } => What::Restarted,
+            } => match self.contact(rumor.id()).map(|contact| contact.address) {
+                Some(at) if address != Some(at) => What::Replaced { at },
+                _ => What::Restarted,
+            },
             Transition::Renewed {
                 was_suspected: true,
                 ..

@@ -1,10 +1,14 @@
 //! The side of a partition that gives up, where a policy says so.
 
-use convoke_tests::{Cut, Hosts, Launch, Network, Node, eventually};
+use std::time::Duration;
+
+use convoke_tests::{Cut, Hosts, Launch, Network, Node, eventually, throughout};
 
 use crate::ground::PATIENCE;
 
 const SIDES: [Hosts; 2] = [1..=3, 4..=5];
+/// For so long a side that is restarted while it is cut off can't see the cut; and longer.
+const UNSEEN: Duration = Duration::from_secs(20);
 /// The exit code of a node that is down, where `on_down` is `exit`.
 const DOWNED: i32 = 79;
 
@@ -83,5 +87,65 @@ fn a_side_that_gives_up_can_end_with_a_code_of_its_own_and_comes_back_when_it_is
     }
     network.mend();
     nodes[4].restart();
+    wait_until_up(&nodes);
+}
+
+/// The larger side, which has not the oldest, is restarted while it is down: with more than half of all
+/// it would have gone on.
+#[test]
+fn a_side_that_gave_up_is_down_after_a_restart_too() {
+    let (mut nodes, network) = start(|launch| {
+        launch
+            .env("CONVOKE_CLUSTER_SPLIT_BRAIN", "keep-oldest")
+            .env("CONVOKE_CLUSTER_QUORUM", "none")
+    });
+    let age = |node: &Node| {
+        let seen = node.view();
+        let own = seen.members.into_iter().find(|held| held.name == node.name);
+        own.expect("it is a member").incarnation
+    };
+    let oldest = (0..4).min_by_key(|&n| age(&nodes[n]));
+    let oldest = oldest.expect("there are four") as u8 + 1;
+    // The oldest of the first four and the next one, unless the fifth is older still.
+    let kept: Hosts = match age(&nodes[4]) < age(&nodes[usize::from(oldest) - 1]) {
+        true => 4..=5,
+        false => oldest..=oldest + 1,
+    };
+    let (before, after): (Hosts, Hosts) = (1..=kept.start() - 1, kept.end() + 1..=5);
+    network.cut(&Cut::between(&kept, &before).and(&Cut::between(&kept, &after)));
+    let lost: Vec<_> = before
+        .chain(after)
+        .map(|host| usize::from(host) - 1)
+        .collect();
+    let all_down = |nodes: &[Node]| {
+        lost.iter().try_for_each(|&host| {
+            let seen = nodes[host].status()?;
+            let down = seen.cluster.down.is_some();
+            down.then_some(()).ok_or_else(|| format!("{seen:#?}"))
+        })
+    };
+    eventually("the larger side is down", PATIENCE, || all_down(&nodes));
+    for &host in &lost {
+        nodes[host].kill();
+    }
+    for &host in &lost {
+        nodes[host].restart();
+    }
+    throughout("it stays down", UNSEEN, || all_down(&nodes));
+    eventually("it sees whom it lacks", PATIENCE, || {
+        lost.iter().try_for_each(|&host| {
+            let seen = nodes[host].status()?;
+            let partition = seen.cluster.partition.as_ref();
+            let unreachable = partition.map(|partition| partition.unreachable.len());
+            let sees = unreachable == Some(2) && seen.stopped_nodes.len() == 2;
+            sees.then_some(()).ok_or_else(|| format!("{seen:#?}"))
+        })
+    });
+    all_down(&nodes).expect("it is down still");
+    for host in kept {
+        let seen = nodes[usize::from(host) - 1].view();
+        assert!(seen.cluster.down.is_none(), "{seen:#?}");
+    }
+    network.mend();
     wait_until_up(&nodes);
 }
