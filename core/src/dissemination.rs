@@ -65,6 +65,8 @@ pub(crate) struct Dissemination {
     /// How many of them there were in a row.
     crowd: usize,
     agreeing: Vec<NodeId>,
+    /// How long news may wait under load, where that is more than a gossip interval.
+    pace: Duration,
 }
 
 /// A rumor whose turn has come to be sent for the first time.
@@ -140,6 +142,7 @@ impl Dissemination {
             verdicts: Pace::new(config.coalesce_min.max(VERDICT_COALESCE), now),
             crowd: 0,
             agreeing: Vec::new(),
+            pace: Duration::ZERO,
         }
     }
 
@@ -160,6 +163,11 @@ impl Dissemination {
             dropped += 1;
         }
         dropped
+    }
+
+    /// News may wait for so long under load, or for a gossip interval.
+    pub(crate) fn set_pace(&mut self, pace: Duration) {
+        self.pace = pace;
     }
 
     /// A rumor came again: one repetition less is needed.
@@ -231,7 +239,8 @@ impl Dissemination {
         rumors_max: usize,
     ) -> Vec<Fresh> {
         let usual = config.gossip_interval;
-        self.news.note_flush(COALESCE_BUSY, usual, now);
+        self.news
+            .note_flush(COALESCE_BUSY, usual.max(self.pace), now);
         let fresh = self.queue.take_fresh(rumors_max);
         // That a lost member is heard all the same is in no fingerprint: it goes as other news do.
         let is_verdict = |rumor: &Rumor| matches!(rumor, Rumor::Failed(failed) if !failed.heard);

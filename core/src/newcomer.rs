@@ -18,6 +18,10 @@ use crate::time::Instant;
 const CALM: Duration = Duration::from_secs(1);
 /// Constant change makes nobody a newcomer for longer.
 const NEW_MAX: Duration = Duration::from_secs(10);
+/// News of joins wait this part of the time for company that it took to be let in, and so do questions.
+const PACE_DIVISOR: u32 = 4;
+/// … up to this.
+const PACE_MAX: Duration = Duration::from_secs(1);
 /// Who was told nothing for so long asks, and again when it has been there for twice as long, about.
 const TOLD_WITHIN: Duration = Duration::from_millis(100);
 /// How many companions it picks.
@@ -73,6 +77,14 @@ impl Newcomer {
     pub(crate) fn until(&self) -> Option<Instant> {
         let (_, at, waited) = self.came?;
         Some((self.learned + CALM.max(waited)).min(at + NEW_MAX))
+    }
+
+    /// How long news are worth waiting for, and answers, while it is new: where hosts are so busy that
+    /// it took long to be let in, each packet more makes them busier.
+    pub(crate) fn pace(&self, now: Instant) -> Duration {
+        let waited = self.came.map(|(.., waited)| waited);
+        let waited = waited.filter(|_| self.is_new(now)).unwrap_or_default();
+        (waited / PACE_DIVISOR).min(PACE_MAX)
     }
 
     pub(crate) fn is_new(&self, now: Instant) -> bool {

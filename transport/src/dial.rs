@@ -22,6 +22,9 @@ use crate::{accept, refusal};
 
 /// How long a handshake may take.
 const DIAL_TIMEOUT: Duration = Duration::from_secs(2);
+/// … where nobody knows who is there: it is the first one with a host that may have hundreds to let in,
+/// and one begun anew would stand at the end of the line.
+const STRANGER_TIMEOUT: Duration = Duration::from_secs(4);
 /// When a handshake repeats its first packet, about.
 const REPEATED_AFTER: Duration = Duration::from_millis(300);
 /// The part of the datagrams' patience that a handshake gets where nobody answered a hail. On a LAN
@@ -339,7 +342,11 @@ impl Attempt {
 
     /// What a dial for a stream has beyond the datagrams' time.
     fn rest(&self) -> Duration {
-        DIAL_TIMEOUT.saturating_sub(self.patience)
+        let whole = match self.target {
+            Target::Node(_) => DIAL_TIMEOUT,
+            Target::Address(_) => STRANGER_TIMEOUT,
+        };
+        whole.saturating_sub(self.patience)
     }
 
     fn connect(&self) -> Result<Connecting, String> {

@@ -21,8 +21,13 @@ use crate::probe::Purpose;
 use crate::time::Instant;
 use crate::timers::Timer;
 
-/// How often a join is tried again when the target can't be reached.
+/// How often a join is tried when the target refuses the connection.
 const ATTEMPTS_MAX: u32 = 2;
+/// One that does not answer is tried again for as long as there is so much time left: of a host that
+/// hundreds ask at once, the last of them hear after some seconds.
+const TRY_TIME: Duration = Duration::from_secs(4);
+/// What took so long was no refusal.
+const UNANSWERED: Duration = Duration::from_secs(1);
 /// Pause before asking a busy target again.
 const BUSY_PAUSE: Duration = Duration::from_millis(250);
 /// The first pause between two looks at whether a joiner has caught up; later ones double.
@@ -60,6 +65,8 @@ pub(super) struct Asking {
     pub(super) target: Target,
     deadline: Instant,
     attempts: u32,
+    /// When the last of them began.
+    tried: Instant,
     /// Who let it wait, having a change of its own to end first.
     busy: Option<NodeName>,
     /// The target's cluster is coming to this one: its arrival ends the join.
@@ -194,6 +201,7 @@ impl Engine {
             target,
             deadline,
             attempts,
+            tried: now,
             busy,
             awaited: None,
         });
@@ -237,7 +245,9 @@ impl Engine {
             return;
         }
         let (deadline, attempts) = (asking.deadline, asking.attempts);
-        if attempts < ATTEMPTS_MAX {
+        let unanswered = now.since(asking.tried) >= UNANSWERED;
+        let again = unanswered && now + TRY_TIME <= deadline;
+        if again || attempts < ATTEMPTS_MAX {
             self.ask(now, to.clone(), deadline, attempts + 1, None);
         } else {
             self.end_asking(Err(JoinError::Unreachable(cause.to_owned())));
@@ -409,7 +419,7 @@ impl Engine {
             compared: 0,
             began: now,
             learned: now,
-            pause: CATCH_UP_TICK,
+            pause: CATCH_UP_TICK.max(self.newcomer.pace(now)),
             deadline,
             changed_cluster,
         }));
@@ -429,7 +439,12 @@ impl Engine {
             vec![Message::Rumor(myself.clone())],
         );
         self.spread(now, myself, Some(target.id()), true);
-        self.timers.set(Timer::Join, now);
+        if granted.members.len() >= granted.size as usize {
+            // What comes from now on is more than was asked for, and looks different by that.
+            self.end_catching_up(true);
+        } else {
+            self.timers.set(Timer::Join, now);
+        }
     }
 
     // ---- catching up ----
@@ -518,7 +533,8 @@ impl Engine {
             return;
         };
         let pause = catching.pause.mul_f64(0.5 + self.rng.f64());
-        catching.pause = (catching.pause * 2).min(CATCH_UP_TICK_MAX);
+        let most = CATCH_UP_TICK_MAX.max(self.newcomer.pace(now));
+        catching.pause = (catching.pause * 2).min(most);
         let sources = companions.as_ref().unwrap_or(&catching.sources);
         let turn = catching.compared / ASKED_IN_A_ROW % sources.len().max(1);
         catching.compared += 1;

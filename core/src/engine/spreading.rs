@@ -384,6 +384,7 @@ impl Engine {
         let members = self.roster.len();
         let leisurely = self.gossip.leisure().is_some();
         let companions = leisurely.then(|| self.companions(now)).flatten();
+        self.gossip.set_pace(self.newcomer.pace(now));
         let fresh = self
             .gossip
             .flush(&self.config, fanout, members, now, FLUSH_RUMORS_MAX);
