@@ -107,6 +107,9 @@ pub struct Acquaintance {
     /// the same, and nobody waits for it: it counts in no quorum, after a restart either.
     #[serde(default)]
     pub forgotten: bool,
+    /// Of one that failed: whether it failed by itself, and was not lost to a partition.
+    #[serde(default)]
+    pub crashed: bool,
 }
 
 /// What kind of goodbye a leave is.
@@ -155,6 +158,10 @@ pub struct Engine {
     divergence: Divergence,
     watch: PartitionWatch,
     partition: Option<Partition>,
+    /// Whom it holds: they are not forgotten.
+    held: BTreeSet<NodeId>,
+    /// Since when this side is to give up, by [`Config::split_brain`].
+    losing: Option<Instant>,
     quorum: bool,
     down: Option<Downed>,
     bridges: BTreeMap<NodeId, Instant>,
@@ -228,6 +235,8 @@ impl Engine {
             divergence: Divergence::default(),
             watch: PartitionWatch::default(),
             partition: None,
+            held: BTreeSet::new(),
+            losing: None,
             quorum: true,
             down: None,
             bridges: BTreeMap::new(),
@@ -481,7 +490,15 @@ impl Engine {
 
     /// The address book and the members, to be persisted now and then.
     pub fn acquaintances(&self) -> Vec<Acquaintance> {
-        self.roster.acquaintances(self.me)
+        let mut all = self.roster.acquaintances(self.me);
+        for entry in &mut all {
+            let id = entry.name.id();
+            let parted = self.watch.lost().contains(&id);
+            if let Some(member) = self.roster.member(id) {
+                entry.crashed = member.is_failed() && !parted;
+            }
+        }
+        all
     }
 
     /// The tombstones, the oldest first, to be persisted when a member was removed.
@@ -694,6 +711,7 @@ impl Engine {
         self.proposals
             .retain(|_, at| now.since(*at) < self.config.join_timeout);
         self.tell_heard(now);
+        self.ask_who_is_there(now);
         if !self.watch.is_dirty() {
             self.assess_partition(now);
         }
@@ -733,6 +751,8 @@ impl Engine {
         self.divergence.clear();
         self.watch.clear();
         self.partition = None;
+        self.held.clear();
+        self.losing = None;
         self.come_up();
         self.bridges.clear();
         self.returned.clear();

@@ -14,6 +14,10 @@ use std::time::Duration;
 use crate::name::NodeId;
 use crate::time::Instant;
 
+/// So many hosts are asked at a time: as many as may be knocked at within [`ANSWER`].
+pub(crate) const ASKED_AT_ONCE: usize = 100;
+/// So often, at the most: what was answered first is forgotten by then. Who is left has fallen silent.
+const ROUNDS_MAX: usize = 25;
 /// How long a host has to say that nothing listens there: it was no cut that took the member then.
 const ANSWER: Duration = Duration::from_secs(1);
 
@@ -24,7 +28,14 @@ pub(crate) struct Mates {
     /// When one of them was last met, or the search for them began.
     met: Instant,
     /// Since when their hosts are asked.
-    asked: Option<Instant>,
+    asked: Option<Asking>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Asking {
+    began: Instant,
+    last: Instant,
+    rounds: usize,
 }
 
 /// What is to be done about those who have not come.
@@ -32,8 +43,11 @@ pub(crate) struct Mates {
 pub(crate) enum Step {
     /// Nothing until then.
     Wait(Instant),
-    /// Their hosts are asked.
-    Ask,
+    /// The hosts of these are asked: [`ASKED_AT_ONCE`] of them, from this place in their order on.
+    Ask {
+        /// The place.
+        from: usize,
+    },
     /// They are failed; since when, and since when their hosts were asked.
     Over {
         /// When the last one came who came.
@@ -105,13 +119,29 @@ impl Mates {
         match self.asked {
             _ if now < due => Step::Wait(due),
             None => {
-                self.asked = Some(now);
-                Step::Ask
+                self.asked = Some(Asking {
+                    began: now,
+                    last: now,
+                    rounds: 1,
+                });
+                Step::Ask { from: 0 }
             }
-            Some(asked) if now < asked + ANSWER => Step::Wait(asked + ANSWER),
+            Some(asked) if now < asked.last + ANSWER => Step::Wait(asked.last + ANSWER),
+            Some(Asking { began, rounds, .. })
+                if rounds < ROUNDS_MAX && rounds * ASKED_AT_ONCE < self.ids.len() =>
+            {
+                self.asked = Some(Asking {
+                    began,
+                    last: now,
+                    rounds: rounds + 1,
+                });
+                Step::Ask {
+                    from: rounds * ASKED_AT_ONCE,
+                }
+            }
             Some(asked) => Step::Over {
                 since: self.met,
-                asked,
+                asked: asked.began,
             },
         }
     }
@@ -143,7 +173,7 @@ mod tests {
         mates.meet(NodeId(1), at(9));
         mates.strike(NodeId(2));
         assert_eq!(step(&mut mates, 12), Step::Wait(at(17)));
-        assert_eq!(step(&mut mates, 17), Step::Ask);
+        assert_eq!(step(&mut mates, 17), Step::Ask { from: 0 });
         assert_eq!(step(&mut mates, 17), Step::Wait(at(18)));
         let over = Step::Over {
             since: at(5),
@@ -154,12 +184,31 @@ mod tests {
     }
 
     #[test]
+    fn many_hosts_are_asked_in_turn() {
+        let mut mates = Mates::new(at(0));
+        (0..250).for_each(|id| mates.remember(NodeId(id)));
+        for (round, from) in [0, 100, 200].into_iter().enumerate() {
+            let now = 12 + round as u64;
+            assert_eq!(mates.step(PATIENCE, false, at(now)), Step::Ask { from });
+            assert_eq!(
+                mates.step(PATIENCE, false, at(now)),
+                Step::Wait(at(now + 1))
+            );
+        }
+        let over = Step::Over {
+            since: at(0),
+            asked: at(12),
+        };
+        assert_eq!(mates.step(PATIENCE, false, at(15)), over);
+    }
+
+    #[test]
     fn one_that_comes_while_hosts_are_asked_begins_the_wait_anew() {
         let mut mates = three();
-        assert_eq!(mates.step(PATIENCE, false, at(12)), Step::Ask);
+        assert_eq!(mates.step(PATIENCE, false, at(12)), Step::Ask { from: 0 });
         mates.meet(NodeId(2), at(12));
         assert_eq!(mates.step(PATIENCE, false, at(13)), Step::Wait(at(24)));
-        assert_eq!(mates.step(PATIENCE, false, at(24)), Step::Ask);
+        assert_eq!(mates.step(PATIENCE, false, at(24)), Step::Ask { from: 0 });
     }
 
     #[test]

@@ -117,6 +117,8 @@ pub struct Member {
     pub refused: bool,
     /// Of one that failed: whether somebody on this side hears it all the same.
     pub heard: bool,
+    /// Of one that failed: whether a partition took it that stands, so that it is not forgotten.
+    pub held: bool,
 }
 
 /// An order-independent sum over members: equal on two nodes exactly when they hold the same

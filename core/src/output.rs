@@ -89,15 +89,16 @@ pub enum Event {
     TagsChanged(Arc<Profile>),
     /// Several members fell silent together, or this node hears nobody.
     PartitionDetected(Partition),
-    /// The network is whole again. Where a single member was cut off, this is the first that the
-    /// others tell of it: until it was back, it could as well have crashed.
+    /// The partition is over: the network is whole again, or who was lost has been removed, has left or
+    /// was forgotten. Where a single member was cut off, this is the first that the others tell of it:
+    /// until it was back, it could as well have crashed.
     PartitionHealed {
         /// For how long the partition stood.
         lasted: Duration,
         /// Into how many groups the network had fallen, as far as this node can tell: its own, and
         /// as many as the members that came back name, who say whom they could reach meanwhile.
-        /// Processes that were started since are on none: 1 where there were no others. A node that
-        /// was alone can't tell how the others were parted: 2.
+        /// Processes that were started since name none. A node that was alone can't tell how the others
+        /// were parted: 2. Where nobody came back: 1.
         sides: usize,
     },
     /// This node is on the side of a partition that gives up: it is down, and should serve nobody

@@ -47,6 +47,8 @@ const REFUTED_PATIENCE: Duration = Duration::from_millis(1500);
 
 /// Who is heard and does not answer for so long does not hear. A round trip is far shorter.
 const HEARD_PATIENCE: Duration = Duration::from_secs(2);
+/// So many others are asked by a node that reached nobody and hears somebody.
+pub(crate) const WAKING_ASKED: usize = 32;
 /// The most that a node tells of at a time.
 const HEARD_TOLD_MAX: usize = 64;
 
@@ -58,7 +60,10 @@ pub(crate) enum Verdict {
     /// A partition stands, or is seen otherwise than before.
     Detected,
     /// Nobody is lost any more because all were removed, left or forgotten: nothing was healed.
-    Over,
+    Over {
+        /// How long it stood.
+        lasted: Duration,
+    },
     /// Those who were lost are back.
     Healed {
         /// How long it stood.
@@ -102,8 +107,8 @@ pub(crate) struct Standing {
     pub(crate) side: Option<NodeId>,
     /// Whether it has said so.
     said: bool,
-    /// Whether somebody came back.
-    returned: bool,
+    /// When somebody last came back.
+    returned: Option<Instant>,
     /// The sides that those who came back were on.
     sides: BTreeSet<NodeId>,
 }
@@ -126,12 +131,35 @@ pub(crate) struct PartitionWatch {
     open: Option<Standing>,
     /// What this node's own ill is, where it is cut off from everybody.
     alone: Option<PartitionKind>,
+    /// It reached nobody, and hears somebody now.
+    waking: Option<Waking>,
     /// The last one that stood, and when it ended.
     last: Option<(Standing, Instant)>,
     /// Single members that came back since the last look, and had been cut off.
     castaways: Option<Castaways>,
     /// When that was told last.
     landed: Option<Instant>,
+}
+
+/// A node that reached nobody judged nobody: it holds all others as present still. That it hears one
+/// of them does not show that it reaches the rest.
+#[derive(Debug)]
+struct Waking {
+    since: Instant,
+    /// Who answered it since.
+    answered: BTreeSet<NodeId>,
+}
+
+impl Waking {
+    /// Whether it is back among the others: most of all, or many, or all whom it does not know for
+    /// failed by now, have answered; or whoever did not has had time to be found out.
+    fn is_over(&self, config: &Config, awaited: usize, others: usize, now: Instant) -> bool {
+        let answered = self.answered.len() + 1;
+        answered * 2 > others + 1
+            || answered > WAKING_ASKED / 2
+            || answered >= awaited
+            || now.since(self.since) >= config.suspicion_max * 2
+    }
 }
 
 /// Single members whose silence looked like a failure, and that were cut off.
@@ -164,7 +192,7 @@ fn alone(
 
 /// Whether silence has lasted so long that the reason may be this node's own.
 pub(crate) fn is_deaf(config: &Config, silence: Duration) -> bool {
-    silence >= config.silence_min * ISOLATED_SILENCES
+    silence >= config.silence_min.max(config.probe_interval) * ISOLATED_SILENCES
 }
 
 /// Whether others accused this node, and its objection was not heard.
@@ -192,11 +220,11 @@ impl PartitionWatch {
         &self.lost
     }
 
-    /// Whether a member is behind a partition from which nobody came back so far. Once somebody did,
-    /// who is lost still is dead for all that is known.
-    pub(crate) fn holds(&self, id: NodeId) -> bool {
-        let whole = self.open.as_ref().is_some_and(|open| !open.returned);
-        whole && self.lost.contains(&id)
+    /// Whether a member is behind a partition from which nobody came back, or only since less than
+    /// `patience`. After that, who is lost still is dead for all that is known.
+    pub(crate) fn holds(&self, id: NodeId, patience: Duration, now: Instant) -> bool {
+        let returned = self.open.as_ref().and_then(|open| open.returned);
+        self.lost.contains(&id) && returned.is_none_or(|at| now.since(at) < patience)
     }
 
     /// On which side of the partition that stands this node is; or that ended so short a time ago,
@@ -222,6 +250,18 @@ impl PartitionWatch {
     /// Whether this node reaches nobody although there should be somebody.
     pub(crate) fn is_alone(&self) -> bool {
         self.alone.is_some()
+    }
+
+    /// Whether it did, and hears somebody now: it is to ask others, again and again.
+    pub(crate) fn is_waking(&self) -> bool {
+        self.waking.is_some()
+    }
+
+    /// Somebody answered.
+    pub(crate) fn on_answered(&mut self, id: NodeId) {
+        if let Some(waking) = &mut self.waking {
+            waking.answered.insert(id);
+        }
     }
 
     /// Whether something changed since the last look.
@@ -269,10 +309,10 @@ impl PartitionWatch {
     }
 
     /// A member is back.
-    pub(crate) fn on_returned(&mut self, id: NodeId, how: Return, config: &Config) {
+    pub(crate) fn on_returned(&mut self, id: NodeId, how: Return, config: &Config, now: Instant) {
         match (&mut self.open, how) {
             (Some(open), how) if self.lost.contains(&id) => {
-                open.returned = true;
+                open.returned = Some(now);
                 if let Return::Lived(side) = how {
                     // Who named its side early may have held somebody of this one for a mate.
                     open.sides
@@ -350,17 +390,33 @@ impl PartitionWatch {
         }
     }
 
-    /// Looks at what is known. `others`: how many others this node holds, present or failed.
+    /// Looks at what is known. `others`: how many others belong to the cluster; `awaited`: how many
+    /// members are not known to have failed, this node included.
     pub(crate) fn assess(
         &mut self,
         config: &Config,
         hearing: Hearing,
+        awaited: usize,
         others: usize,
         now: Instant,
     ) -> Verdict {
         let was = self.alone;
         let named = was.or_else(|| self.open.as_ref().map(|open| open.kind));
         self.alone = alone(config, hearing, others, named);
+        match (was, self.alone) {
+            (Some(kind), None) if others >= CUT_MIN => {
+                let waking = self.waking.get_or_insert_with(|| Waking {
+                    since: now,
+                    answered: BTreeSet::new(),
+                });
+                if waking.is_over(config, awaited, others, now) {
+                    self.waking = None;
+                } else {
+                    self.alone = Some(kind);
+                }
+            }
+            _ => self.waking = None,
+        }
         if was.is_some() && self.alone.is_none() && !self.lost.is_empty() {
             // Those whom it found dead meanwhile may be as near as the first one who is heard.
             self.dirty = true;
@@ -424,7 +480,7 @@ impl PartitionWatch {
             took: BTreeSet::new(),
             side: None,
             said: false,
-            returned: false,
+            returned: None,
             sides: BTreeSet::new(),
         });
         (open.kind, open.changed) = (kind, now);
@@ -438,13 +494,14 @@ impl PartitionWatch {
         };
         // Whoever was alone lost nobody: the others were there, wherever that was.
         let was_alone = open.took.is_empty();
-        let verdict = if open.returned || was_alone {
+        let verdict = if open.returned.is_some() || was_alone {
             let others = open.sides.len().max(1);
             let lasted = now.since(open.since);
             let sides = 1 + others;
             Verdict::Healed { lasted, sides }
         } else {
-            Verdict::Over
+            let lasted = now.since(open.since);
+            Verdict::Over { lasted }
         };
         self.last = Some((open, now));
         verdict

@@ -455,6 +455,7 @@ impl Roster {
             since: now.before(Duration::from_secs(age.into())),
             refused: false,
             heard: false,
+            held: false,
         };
         self.change(id, |roster| roster.shelf.insert(id, member));
         if standing.is_present() {
@@ -514,6 +515,16 @@ impl Roster {
         self.shelf.set_suspected(now, id, suspected)
     }
 
+    /// An absent member is not forgotten for now, and compared however long it is gone; or it is not
+    /// held any more.
+    pub(crate) fn hold(&mut self, id: NodeId, held: bool) {
+        self.change(id, |roster| {
+            if let Some(member) = roster.shelf.get_mut(id) {
+                member.held = held;
+            }
+        });
+    }
+
     /// Forgets an absent member; its life stays in the address book as a floor.
     pub(crate) fn forget(&mut self, id: NodeId) -> Option<Member> {
         let member = self.change(id, |roster| roster.shelf.take(id))?;
@@ -567,5 +578,6 @@ fn acquaintance(member: &Member) -> Acquaintance {
         address: member.profile.address,
         standing: member.standing,
         forgotten: false,
+        crashed: false,
     }
 }

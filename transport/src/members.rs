@@ -90,6 +90,7 @@ mod tests {
             since: Instant::ORIGIN,
             refused: false,
             heard: false,
+            held: false,
         };
         MemberView::new(&member, SystemTime::UNIX_EPOCH).expect("it is no removal")
     }

@@ -346,6 +346,7 @@ mod tests {
                 address,
                 standing: Standing::failed(life),
                 forgotten: true,
+                crashed: true,
             }],
             tombstones: vec![(NodeId(u64::MAX - 1), Admission(7))],
         }

@@ -111,7 +111,7 @@ impl Engine {
         let found = request.intent == Intent::Discovered && request.admitted;
         let settled = request.cluster == self.cluster && request.size > 1;
         let stays = !self.config.autoheal && self.roster.present() > 1;
-        stays && found && settled && !self.is_present(id)
+        stays && found && settled && !self.is_present(id) && !self.is_awaited(id)
     }
 
     /// Whether this node is asking the asker, and is the one of the two that goes to the other.
@@ -249,7 +249,7 @@ impl Engine {
             admission,
             floor,
             size: self.size_on_wire(),
-            quorum: self.quorum && self.mates.is_empty(),
+            quorum: self.quorum && self.mates.is_empty() && self.down.is_none(),
             members: self.some_members(id),
         };
         self.transmit(

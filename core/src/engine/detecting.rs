@@ -444,6 +444,10 @@ impl Engine {
         self.on_any_answer(now);
         let id = from.id();
         let directly = question.to == id;
+        if directly && self.watch.is_waking() {
+            self.watch.on_answered(id);
+            self.assess_partition(now);
+        }
         match question.purpose {
             Purpose::Probe => {
                 let helped = |probe: &Probe| matches!(&probe.stage, Stage::Indirect { .. });

@@ -1,5 +1,7 @@
 //! Healing: contacting the lost, forgetting.
 
+use std::collections::BTreeSet;
+
 use super::Engine;
 use crate::case::What;
 use crate::member::{Admission, Instance, Standing};
@@ -15,6 +17,8 @@ const BOOK_TURN: u32 = 4;
 /// How often all members together call each of the lost in a heal interval, about. More would
 /// bring nobody back sooner: a call to a dead host costs five kilobytes of handshakes.
 const CALLS_A_LOST: usize = 10;
+/// When some are back from a partition, the rest is held for so many suspicions at the least.
+const HELD_SUSPICIONS: u32 = 2;
 /// The most peers that news go to for having come back just now.
 pub(super) const BRIDGES_MAX: usize = 64;
 /// The most of them who were only heard of. When a whole side comes back, news reach everybody over
@@ -133,16 +137,34 @@ impl Engine {
 
     // ---- forgetting ----
 
+    fn is_held(&self, now: Instant, id: NodeId) -> bool {
+        let patience = self.config.autoclean.unwrap_or_default();
+        let patience = patience.max(self.config.suspicion_max * HELD_SUSPICIONS);
+        self.watch.holds(id, patience, now)
+    }
+
+    /// Whom a partition holds, the others are to hear of, however long it lasts.
+    pub(super) fn hold_the_lost(&mut self, now: Instant) {
+        let lost = self.watch.lost().iter().copied();
+        let held: BTreeSet<_> = lost.filter(|&id| self.is_held(now, id)).collect();
+        if held != self.held {
+            for &id in held.symmetric_difference(&self.held) {
+                self.roster.hold(id, held.contains(&id));
+            }
+            self.held = held;
+        }
+    }
+
     /// Forgets those whose time is over. Only with quorum: a minority that forgot the rest would
     /// become its own majority. Not while this node is down: it would end the partition by that. And
     /// none whom a partition holds: a majority that forgot them could be parted again, and both parts
-    /// would have quorum.
+    /// would have quorum. Nor, for as long again, when some of them are back: the others may follow.
     pub(super) fn forget_the_dead(&mut self, now: Instant) {
         if !self.quorum || self.down.is_some() {
             return;
         }
         for id in self.roster.forgettable(now) {
-            if self.watch.holds(id) {
+            if self.is_held(now, id) {
                 continue;
             }
             let Some(member) = self.roster.forget(id) else {

@@ -325,7 +325,8 @@ impl Engine {
     /// Whether this node has a side by now, and a node that nobody here knows as present is not to
     /// make it one with another: without `autoheal` an operator does.
     fn is_to_stay_apart(&self, id: NodeId) -> bool {
-        !self.config.autoheal && self.roster.present() > 1 && !self.is_present(id)
+        let apart = self.roster.present() > 1 && !self.is_present(id);
+        !self.config.autoheal && apart && !self.is_awaited(id)
     }
 
     /// Answers a [`Signal::Prepare`]: the program is ready for the change. A no-op where nothing

@@ -5,11 +5,11 @@ use std::time::Duration;
 use super::{Acquaintance, Engine};
 use crate::case::What;
 use crate::config::SplitBrain;
-use crate::mates::Step;
-use crate::member::{Profile, Standing, State};
+use crate::mates::{ASKED_AT_ONCE, Step};
+use crate::member::{Member, Profile, Standing, State};
 use crate::message::{Contact, Intent, Rumor};
 use crate::name::NodeId;
-use crate::output::{Downed, Target};
+use crate::output::{Downed, Event, Target};
 use crate::time::Instant;
 use crate::timers::Timer;
 
@@ -24,13 +24,17 @@ impl Engine {
     // ---- looking for the cluster ----
 
     pub(super) fn on_return_turn(&mut self, now: Instant) {
-        if self.roster.present() > 1 || self.is_departing() {
+        let met = self.roster.present() > 1;
+        // Without autoheal nobody else brings two groups together that a fleet starts in.
+        let searches =
+            !met || (!self.config.autoheal && self.mates.iter().any(|id| self.is_awaited(id)));
+        if !searches || self.is_departing() {
             self.returning = Duration::ZERO;
             return;
         }
         let mut contacts: Vec<Contact> = Vec::new();
         for _ in 0..RETURN_CONTACTS {
-            let Some(entry) = self.random_mate() else {
+            let Some(entry) = self.random_mate(met) else {
                 break;
             };
             let contact = Contact {
@@ -64,15 +68,27 @@ impl Engine {
 
     /// Somebody of the past. Where an operator is to heal, a node that had lost others stays on its
     /// side, as long as there is anybody else in its memory.
-    fn random_mate(&mut self) -> Option<&Acquaintance> {
-        let healed = self.config.autoheal;
-        let fits = |entry: &Acquaintance| healed || entry.standing.state == State::Alive;
+    fn random_mate(&mut self, met: bool) -> Option<&Acquaintance> {
+        let (healed, mates) = (self.config.autoheal, &self.mates);
+        let fits = |entry: &Acquaintance| {
+            let was_there = entry.standing.state == State::Alive;
+            healed || (was_there && (!met || mates.contains(entry.name.id())))
+        };
         let (roster, rng) = (&self.roster, &mut self.rng);
         let found = roster.random_acquaintance(rng, fits);
-        found.or_else(|| roster.random_acquaintance(rng, |_| true))
+        let any = |_: &Acquaintance| !met;
+        found.or_else(|| roster.random_acquaintance(rng, any))
     }
 
     // ---- those who do not come ----
+
+    /// Whether a member of the past was there when this node was ended, and has not been met since:
+    /// no partition lies between the two, as far as is known.
+    pub(super) fn is_awaited(&self, id: NodeId) -> bool {
+        let entry = self.roster.acquaintance(id);
+        let was_there = entry.is_some_and(|entry| entry.standing.state == State::Alive);
+        was_there && self.mates.contains(id)
+    }
 
     /// Waits for the members of the past, and finds failed who has not come: see [`crate::mates`].
     pub(super) fn look_for_mates(&mut self, now: Instant) {
@@ -82,13 +98,16 @@ impl Engine {
         let alone = self.roster.present() == 1;
         match self.mates.step(self.config.suspicion_max, alone, now) {
             Step::Wait(until) => self.timers.set(Timer::Mates, until),
-            Step::Ask => {
-                let hosts: Vec<_> = self.mates.iter().collect();
+            Step::Ask { from } => {
+                let hosts = self.mates.iter().skip(from).take(ASKED_AT_ONCE);
+                let hosts: Vec<_> = hosts.collect();
                 hosts.into_iter().for_each(|id| self.knock(now, id));
                 self.look_for_mates(now);
             }
             Step::Over { since, asked } => {
-                let unmet: Vec<_> = self.mates.iter().collect();
+                let mut unmet: Vec<_> = self.mates.iter().collect();
+                // Nobody is lost together with one that had crashed before.
+                unmet.sort_by_key(|&id| !self.is_crashed(id));
                 unmet
                     .into_iter()
                     .for_each(|id| self.miss(now, id, since, asked));
@@ -98,6 +117,12 @@ impl Engine {
         }
     }
 
+    /// Whether a member of the past had failed by itself when this node was ended.
+    fn is_crashed(&self, id: NodeId) -> bool {
+        let entry = self.roster.acquaintance(id);
+        entry.is_some_and(|entry| entry.standing.state == State::Failed && entry.crashed)
+    }
+
     /// A member of the past has not come since then.
     fn miss(&mut self, now: Instant, id: NodeId, since: Instant, asked: Instant) {
         let Some(entry) = self.roster.acquaintance(id) else {
@@ -105,6 +130,7 @@ impl Engine {
         };
         let life = entry.standing.life;
         let profile = Profile::remembered(entry.name.clone(), entry.address, life);
+        let crashed = self.is_crashed(id);
         let refused = self.knocks.is_refused(id, asked);
         self.note(now, id, life, What::Missed { refused });
         let absent = Rumor::Absent {
@@ -115,6 +141,15 @@ impl Engine {
             heard: false,
         };
         self.accept(now, &absent, None, false);
+        if crashed {
+            // That it fell silent was no partition's doing.
+            self.watch.on_gone(id);
+        }
+        let failed = self.roster.member(id).is_some_and(Member::is_failed);
+        let event = self.member_event(id).filter(|_| failed);
+        if let Some(member) = event {
+            self.event(Event::MemberFailed { member, refused });
+        }
     }
 
     /// Where somebody listens who is a member, or was one and was not met since.

@@ -266,7 +266,7 @@ impl Engine {
             if matches!(how, Return::Lived(_)) {
                 self.note_late_objection(now);
             }
-            self.watch.on_returned(id, how, &self.config);
+            self.watch.on_returned(id, how, &self.config, now);
             self.assess_soon(now);
             self.bridge_by_hearsay(now, id);
             if self.returned.len() < RETURNED_MAX {

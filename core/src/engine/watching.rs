@@ -6,8 +6,9 @@ use super::Engine;
 use crate::member::{Life, Profile, State};
 use crate::message::Failed;
 use crate::name::{NodeId, NodeName};
-use crate::output::{Downed, Event, Partition, PartitionKind, Signal};
-use crate::partition::{Hearing, Verdict};
+use crate::output::{Class, Downed, Event, Partition, PartitionKind, Signal};
+use crate::partition::{Hearing, Verdict, WAKING_ASKED};
+use crate::probe::Purpose;
 use crate::quorum::Sides;
 use crate::split_brain::Among;
 use crate::suspicion::Suspicion;
@@ -87,13 +88,24 @@ impl Engine {
         };
         let others = self.everybody().saturating_sub(1);
         let dirty = self.watch.is_dirty();
-        let verdict = self.watch.assess(&self.config, hearing, others, now);
+        let awaited = self.roster.present() + self.mates.len();
+        let woke = self.watch.is_waking();
+        let verdict = self
+            .watch
+            .assess(&self.config, hearing, awaited, others, now);
+        if self.watch.is_waking() && !woke {
+            self.ask_who_is_there(now);
+        }
+        self.hold_the_lost(now);
         self.update_quorum();
         if dirty || !self.is_partition_described() {
             self.describe_partition();
         }
         match verdict {
-            Verdict::Same | Verdict::Over => {}
+            Verdict::Same => {}
+            Verdict::Over { lasted } => {
+                self.event(Event::PartitionHealed { lasted, sides: 1 });
+            }
             Verdict::Detected => {
                 self.name_side();
                 self.say_side(now);
@@ -108,6 +120,22 @@ impl Engine {
         }
         self.resolve_split(now);
         self.assess_soon(now);
+    }
+
+    /// Asks others at random, while this node reached nobody and hears somebody by now: who it reaches
+    /// decides whether it is back among them.
+    pub(super) fn ask_who_is_there(&mut self, now: Instant) {
+        if !self.watch.is_waking() {
+            return;
+        }
+        let others = self.roster.members();
+        let others = others.filter(|(id, member)| *id != self.me && member.is_present());
+        let mut others: Vec<_> = others.map(|(id, _)| id).collect();
+        self.rng.shuffle(&mut others);
+        for id in others.into_iter().take(WAKING_ASKED) {
+            let seq = self.questions.ask(id, Purpose::Contact, now);
+            self.send_ping(id, Class::Datagram, seq);
+        }
     }
 
     /// Whether so many are lost that the ring neighbours of most have changed, and many of those who
@@ -282,7 +310,9 @@ impl Engine {
         if policy.keeps(self.sides(), tie, |among| self.has_oldest(among)) {
             return self.come_up_for_good();
         }
-        let due = changed + self.config.stable_after;
+        // Another member that fails may turn the scale: that too has to last.
+        let losing = *self.losing.get_or_insert(now);
+        let due = changed.max(losing) + self.config.stable_after;
         if self.down.is_none() && now < due {
             self.timers.set_by(Timer::Assess, due);
         } else if self.down.is_none() {
@@ -297,6 +327,7 @@ impl Engine {
     }
 
     fn come_up_for_good(&mut self) {
+        self.losing = None;
         if self.come_up() {
             self.signal_membership();
         }

@@ -22,11 +22,19 @@ impl Watch {
     }
 
     fn returns(&mut self, id: u64, how: Return) {
-        self.0.on_returned(NodeId(id), how, &Config::lan());
+        self.0.on_returned(NodeId(id), how, &Config::lan(), at(0));
     }
 
     fn look(&mut self, hearing: Hearing, secs: u64) -> Verdict {
-        self.0.assess(&Config::lan(), hearing, 9, at(secs))
+        self.0.assess(&Config::lan(), hearing, 10, 9, at(secs))
+    }
+
+    /// It hears somebody again, and most of the others answer.
+    fn wakes(&mut self, secs: u64) -> Verdict {
+        assert_eq!(self.look(HEARS, secs), Verdict::Same);
+        assert!(self.0.is_waking() && self.0.is_alone());
+        (2..=6).for_each(|id| self.0.on_answered(NodeId(id)));
+        self.look(HEARS, secs)
     }
 
     fn say(&mut self, secs: u64) -> Option<NodeId> {
@@ -153,7 +161,8 @@ fn who_fell_silent_before_and_comes_back_meanwhile_heals_nothing() {
     watch.look(HEARS, 30);
     watch.returns(9, Return::Lived(Some(NodeId(9))));
     assert_eq!(watch.look(HEARS, 40), Verdict::Same);
-    assert!(watch.0.holds(NodeId(1)), "nobody of that partition is back");
+    let held = watch.0.holds(NodeId(1), Duration::ZERO, at(0));
+    assert!(held, "nobody of that partition is back");
     (1..=2).for_each(|id| watch.returns(id, BACK));
     let lasted = Duration::from_secs(20);
     let healed = Verdict::Healed { lasted, sides: 2 };
@@ -208,7 +217,7 @@ fn a_partition_whose_lost_members_were_all_removed_was_not_healed() {
     watch.look(HEARS, 10);
     watch.0.on_gone(NodeId(1));
     watch.0.on_gone(NodeId(2));
-    assert_eq!(watch.look(HEARS, 20), Verdict::Over);
+    assert!(matches!(watch.look(HEARS, 20), Verdict::Over { .. }));
 }
 
 #[test]
@@ -225,12 +234,42 @@ fn who_hears_nobody_is_isolated() {
     assert!(watch.0.is_alone());
     let lasted = Duration::from_secs(15);
     let healed = Verdict::Healed { lasted, sides: 2 };
-    assert_eq!(watch.look(HEARS, 20), healed);
+    assert_eq!(watch.wakes(20), healed);
     let mut alone = PartitionWatch::default();
     assert_eq!(
-        alone.assess(&Config::lan(), deaf, 0, at(500)),
+        alone.assess(&Config::lan(), deaf, 1, 0, at(500)),
         Verdict::Same
     );
+}
+
+#[test]
+fn who_hears_one_other_after_it_heard_nobody_is_not_back_by_that() {
+    let deaf = Hearing {
+        silence: Duration::from_secs(5),
+        ..HEARS
+    };
+    let mut watch = Watch::default();
+    assert_eq!(watch.look(deaf, 10), Verdict::Detected);
+    let patience = Config::lan().suspicion_max.as_secs() * 2;
+    for secs in [20, 21, 19 + patience] {
+        assert_eq!(watch.look(HEARS, secs), Verdict::Same);
+        watch.0.on_answered(NodeId(2));
+        assert!(watch.0.is_alone());
+    }
+    // Whoever did not answer has been found out by now, or will be without it.
+    let healed = watch.look(HEARS, 20 + patience);
+    assert!(matches!(healed, Verdict::Healed { .. }));
+    // Where the others are known for failed, those who are left are enough.
+    let mut pair = PartitionWatch::default();
+    let mut look = |hearing, awaited, secs| {
+        let verdict = pair.assess(&Config::lan(), hearing, awaited, 9, at(secs));
+        pair.on_answered(NodeId(2));
+        (verdict, pair.is_alone())
+    };
+    assert_eq!(look(deaf, 10, 10), (Verdict::Detected, true));
+    assert_eq!(look(HEARS, 10, 20), (Verdict::Same, true));
+    assert_eq!(look(HEARS, 3, 21), (Verdict::Same, true));
+    assert!(!look(HEARS, 2, 22).1);
 }
 
 #[test]
@@ -244,7 +283,7 @@ fn who_is_not_alone_any_more_waits_a_moment_for_the_others() {
         (1..=3).for_each(|id| watch.falls_silent(id, 10));
         assert_eq!(watch.look(deaf, 12), Verdict::Detected);
         watch.returns(1, BACK);
-        assert_eq!(watch.look(HEARS, 30), Verdict::Same);
+        assert_eq!(watch.wakes(30), Verdict::Same);
         assert!(watch.0.is_dirty(), "it looks again");
         watch
     };
@@ -305,7 +344,7 @@ fn who_is_accused_and_not_answered_need_not_wait_so_long() {
     let quiet = watch.look(told(14, 11_000, 9), 30);
     assert_eq!(quiet, Verdict::Same, "nobody speaks to the dead");
     assert_eq!(watch.kind(), Some(PartitionKind::OneWay));
-    assert!(matches!(watch.look(HEARS, 40), Verdict::Healed { .. }));
+    assert!(matches!(watch.wakes(40), Verdict::Healed { .. }));
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Comparing: which facts of a roster take part in comparisons, and their sums.
 //!
-//! All of the present, the tombstones, and the absent that are not about to be forgotten. Each change
+//! All of the present, the tombstones, and the absent that are not about to be forgotten: those whom a
+//! partition holds, and the young. Each change
 //! of a fact changes the line of ids too; growing old does not wait for a change, and is looked for
 //! when somebody can be old enough.
 
@@ -54,7 +55,7 @@ impl Roster {
 
     fn is_compared(&self, member: &Member, now: Instant) -> bool {
         let young = |autoclean: Duration| now.since(member.since) < autoclean / DIGEST_AGE_DIVISOR;
-        member.is_present() || self.autoclean.is_none_or(young)
+        member.is_present() || member.held || self.autoclean.is_none_or(young)
     }
 
     /// Changes what is held about one id, and what the line shows of it.

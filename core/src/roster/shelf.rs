@@ -94,7 +94,7 @@ impl Shelf {
         let (was, was_suspected) = (member.standing, member.suspected);
         member.standing = standing;
         member.suspected = false;
-        (member.refused, member.heard) = (false, false);
+        (member.refused, member.heard, member.held) = (false, false, false);
         if was.state != standing.state || was_suspected {
             member.since = now;
         }

@@ -34,6 +34,7 @@ pub(crate) fn member(name: &str, incarnation: u64) -> Member {
         since: Instant::ORIGIN,
         refused: false,
         heard: false,
+        held: false,
     }
 }
 

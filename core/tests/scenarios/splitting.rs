@@ -5,7 +5,7 @@ use convoke_core::output::Signal;
 use convoke_core::{Config, Event, Instant};
 
 use crate::World;
-use crate::{group, s, settled};
+use crate::{group, ms, s, settled};
 
 fn config(policy: SplitBrain) -> Config {
     Config {
@@ -215,4 +215,78 @@ fn one_way_cuts_are_decided_too_and_a_node_that_nobody_answers_goes_down() {
     world.network.cut_into_one_way(&[group(1, 12), vec![0]]);
     world.run_for(s(60));
     (0..12).for_each(|n| assert_eq!(is_down(&world, n), n == 0, "n{n}"));
+}
+
+#[test]
+fn who_was_alone_and_hears_another_one_is_not_back_by_that() {
+    for (seed, restarted) in [(20, false), (21, true)] {
+        let mut world = settled(seed, 5, config(SplitBrain::KeepMajority));
+        world.network.cut_into(&[group(0, 3), vec![3], vec![4]]);
+        world.run_for(s(60));
+        assert!(is_down(&world, 3) && is_down(&world, 4));
+        if restarted {
+            world.kill(4);
+            world.start(4);
+            world.run_for(s(8));
+        }
+        world.network.cut_into(&[group(0, 3), group(3, 5)]);
+        for second in 0..120 {
+            world.run_for(ms(500));
+            for number in [3, 4] {
+                let engine = world.nodes[number].engine();
+                assert!(!engine.has_quorum(), "n{number}, {second}");
+                assert!(is_down(&world, number), "n{number}, {second}");
+            }
+        }
+        let cut = world.nodes[3].engine().partition().expect("there is one");
+        assert_eq!(cut.unreachable.len(), 3);
+        world.network.mend();
+        let up = |world: &World| (0..5).all(|number| !is_down(world, number));
+        let all = world.run_until(s(20), |world| world.is_converged() && up(world));
+        assert!(all.is_some(), "{}", world.describe());
+    }
+}
+
+#[test]
+fn a_failure_that_passes_downs_nobody_however_long_a_partition_stands() {
+    let mut world = settled(22, 5, config(SplitBrain::KeepMajority));
+    world.network.cut_into(&[group(0, 2), group(2, 5)]);
+    world.run_for(s(60));
+    world.kill(2);
+    world.run_for(s(6));
+    assert!(!world.nodes[3].engine().has_quorum(), "two of five");
+    world.start(2);
+    world.run_for(s(40));
+    for number in [3, 4] {
+        assert_eq!(told(&world, number).0, [], "n{number}");
+    }
+    // One that lasts does.
+    world.kill(2);
+    world.run_for(s(40));
+    assert!(is_down(&world, 3) && is_down(&world, 4));
+}
+
+#[test]
+fn one_that_changes_sides_does_not_make_the_others_forget_whom_they_lack() {
+    let config = Config {
+        autoclean: Some(s(10)),
+        ..config(SplitBrain::KeepMajority)
+    };
+    let mut world = settled(23, 5, config);
+    world.network.cut_into(&[group(0, 2), group(2, 5)]);
+    world.run_for(s(60));
+    world.network.cut_into(&[group(0, 3), group(3, 5)]);
+    world.run_for(s(12));
+    world.network.cut_into(&[group(0, 2), group(2, 5)]);
+    // The third one has to be missed first.
+    world.run_for(s(10));
+    for _ in 0..100 {
+        world.run_for(ms(500));
+        let with_quorum = (0..5).filter(|n| world.nodes[*n].engine().has_quorum());
+        let with_quorum: Vec<_> = with_quorum.collect();
+        assert_eq!(with_quorum, [2, 3, 4]);
+    }
+    world.network.mend();
+    let one = world.run_until(s(15), World::is_converged);
+    assert!(one.is_some(), "{}", world.describe());
 }

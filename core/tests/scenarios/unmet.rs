@@ -255,3 +255,103 @@ fn without_autoheal_a_restarted_side_waits_for_a_join_and_shows_what_for() {
     assert_eq!(world.join(0, 4), Ok(()));
     heals(&mut world, &sides[0]);
 }
+
+#[test]
+fn who_is_restarted_long_after_a_cut_began_sees_it_as_the_others_do() {
+    // Those who are about to be forgotten are compared no more: not so whom a partition holds.
+    let policies = [SplitBrain::Off, SplitBrain::KeepOldest];
+    for (seed, split_brain) in (60..).zip(policies) {
+        let config = Config {
+            split_brain,
+            autoclean: Some(s(10)),
+            ..Config::lan()
+        };
+        let mut world = settled(seed, 5, config);
+        let age = |n: &usize| {
+            let profile = world.nodes[*n].engine().profile();
+            (profile.life.incarnation, profile.id())
+        };
+        let oldest = (0..5).min_by_key(age).expect("there are five");
+        let few = vec![oldest, (oldest + 1) % 5];
+        let most: Vec<_> = (0..5).filter(|n| !few.contains(n)).collect();
+        world.network.cut_into(&[few.clone(), most.clone()]);
+        world.run_for(s(60));
+        for &number in &most {
+            restart(&mut world, &[number]);
+            for _ in 0..40 {
+                world.run_for(s(1));
+                let up = most
+                    .iter()
+                    .find(|n| world.nodes[**n].engine().downed().is_none());
+                assert!(split_brain == SplitBrain::Off || up.is_none(), "{up:?}");
+            }
+            sees_the_cut(&world, &[number], &few, 5, true);
+        }
+        world.network.mend();
+        let one = world.run_until(s(15), World::is_converged);
+        assert!(one.is_some(), "{}", world.describe());
+    }
+}
+
+#[test]
+fn a_newcomer_long_after_a_cut_began_counts_whom_its_side_lacks() {
+    let config = Config {
+        split_brain: SplitBrain::KeepMajority,
+        autoclean: Some(s(10)),
+        ..Config::lan()
+    };
+    let mut world = settled(62, 5, config);
+    world.network.cut_into(&[group(0, 3), group(3, 5)]);
+    world.run_for(s(60));
+    let newcomer = world.add();
+    world.network.cut_into(&[group(0, 3), vec![3, 4, newcomer]]);
+    assert_eq!(world.join(newcomer, 4), Ok(()));
+    world.run_for(s(10));
+    sees_the_cut(&world, &[newcomer], &group(0, 3), 6, false);
+    world.run_for(s(30));
+    assert!(world.nodes[newcomer].engine().downed().is_some());
+}
+
+#[test]
+fn a_fleet_that_is_restarted_is_one_cluster_without_autoheal_too() {
+    for seed in 70..110 {
+        let config = Config {
+            autoheal: false,
+            ..Config::lan()
+        };
+        let mut world = settled(seed, 6, config);
+        restart(&mut world, &group(0, 6));
+        let one = world.run_until(s(10), World::is_converged);
+        assert!(one.is_some(), "{seed}: {}", world.describe());
+        world.run_for(s(30));
+        let engine = world.nodes[0].engine();
+        assert!(engine.has_quorum() && engine.partition().is_none());
+    }
+}
+
+#[test]
+fn who_had_crashed_before_is_no_partition_after_a_restart_of_all() {
+    let config = Config {
+        autoclean: None,
+        split_brain: SplitBrain::DownAll,
+        ..Config::lan()
+    };
+    for seed in [110, 111] {
+        let mut world = settled(seed, 5, config.clone());
+        for number in [3, 4] {
+            world.crash(number);
+            world.run_for(s(30));
+        }
+        restart(&mut world, &group(0, 3));
+        world.run_for(s(60));
+        for number in 0..3 {
+            let engine = world.nodes[number].engine();
+            assert_eq!(engine.partition(), None, "n{number}");
+            assert!(engine.has_quorum() && engine.downed().is_none());
+            assert_eq!(failed(&world, number), names(&world, &[3, 4]));
+            let told = world.nodes[number].events.iter();
+            let told = told.filter(|(_, event)| matches!(event, Event::MemberFailed { .. }));
+            assert_eq!(told.count(), 2, "n{number}");
+        }
+    }
+}
