@@ -90,6 +90,9 @@ pub(super) struct CatchingUp {
     target: Contact,
     goal: Fingerprint,
     goal_size: usize,
+    /// Whether the target named all of them. What comes besides is more than the goal, and looks different
+    /// by that.
+    told_all: bool,
     /// Whom to compare with, one after the other, where it has no companions.
     sources: Vec<NodeId>,
     /// How often it compared.
@@ -416,6 +419,7 @@ impl Engine {
             target: target.clone(),
             goal,
             goal_size: granted.size as usize,
+            told_all: granted.members.len() >= granted.size as usize,
             sources: granted.members.iter().map(|profile| profile.id()).collect(),
             compared: 0,
             began: now,
@@ -440,12 +444,7 @@ impl Engine {
             vec![Message::Rumor(myself.clone())],
         );
         self.spread(now, myself, Some(target.id()), true);
-        if granted.members.len() >= granted.size as usize {
-            // What comes from now on is more than was asked for, and looks different by that.
-            self.end_catching_up(true);
-        } else {
-            self.timers.set(Timer::Join, now);
-        }
+        self.timers.set(Timer::Join, now);
     }
 
     // ---- catching up ----
@@ -476,13 +475,15 @@ impl Engine {
         }
     }
 
-    /// Whether this node holds, itself apart, exactly what the target held when it answered.
+    /// Whether this node holds, itself apart, what the target held when it answered: by its fingerprint,
+    /// exactly that.
     fn holds_goal(&self) -> bool {
         let Phase::CatchingUp(catching) = &self.phase else {
             return false;
         };
         let mine = Standing::alive(self.profile.life).digest(self.me);
-        self.fingerprint().without(mine) == catching.goal || self.fingerprint() == catching.goal
+        let ours = self.fingerprint();
+        catching.told_all || ours.without(mine) == catching.goal || ours == catching.goal
     }
 
     pub(super) fn on_join_tick(&mut self, now: Instant) {
